@@ -1,0 +1,56 @@
+import { CommanderError, type Command } from "commander";
+import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
+
+/** The one error line: what, where, what to do next; the cause chain below it with --verbose. Never a stack, never a key. */
+export function errorLines(program: string, error: ConvocateError, verbose: boolean): string[] {
+  const lines = [`${program}: ${error.message.replaceAll("\n", "\n  ")}`];
+  if (!verbose) return lines;
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) lines.push(`  because: ${cause.message}`);
+  return lines;
+}
+
+/**
+ * Runs a program's commands and returns its exit code (SPEC 3). Commands print through `cli/output` and throw
+ * ConvocateErrors; nothing else decides an exit code, but a command may return one by setting `process.exitCode`.
+ */
+export async function run(program: Command, argv: readonly string[]): Promise<number> {
+  forEachCommand(program, (command) => command.exitOverride());
+  const interrupted = onInterrupt();
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return interrupted.seen ? 130 : Number(process.exitCode ?? 0);
+  } catch (thrown) {
+    if (interrupted.seen) return 130;
+    // Commander has printed its own line on usage errors, and help asked for is no error.
+    if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
+    const error = toConvocateError(thrown);
+    const verbose = argv.includes("--verbose");
+    for (const line of errorLines(program.name(), error, verbose)) process.stderr.write(`${line}\n`);
+    if (verbose && error.code === "INTERNAL" && error.cause instanceof Error)
+      process.stderr.write(`${error.cause.stack ?? ""}\n`);
+    return error.exitCode;
+  } finally {
+    interrupted.stop();
+  }
+}
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const child of command.commands) forEachCommand(child, visit);
+}
+
+/** Remembers a SIGINT without ending the process: commands hear it through `interruptSignal`. */
+const controller = new AbortController();
+/** Aborted by Ctrl-C; every command that waits takes it. A second Ctrl-C ends the process at once. */
+export const interruptSignal: AbortSignal = controller.signal;
+
+function onInterrupt(): { seen: boolean; stop(): void } {
+  const state = { seen: false, stop: () => void process.off("SIGINT", listener) };
+  const listener = (): void => {
+    if (state.seen) process.exit(130);
+    state.seen = true;
+    controller.abort(new ConvocateError("INTERRUPTED", "interrupted"));
+  };
+  process.on("SIGINT", listener);
+  return state;
+}

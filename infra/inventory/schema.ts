@@ -1,0 +1,93 @@
+import { z } from "zod";
+import { AGENT_PORT, SHELL_PORT } from "../../runtime/domain/index.js";
+
+const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "must be a host name label: a-z, 0-9 and -");
+const Port = z.int().min(1).max(65535);
+const Percent = z.int().min(1).max(100);
+/** An IPv4 or IPv6 address or a host name; `local` is this machine. */
+const Address = z.union([z.literal("local"), z.ipv4(), z.ipv6(), z.hostname()], {
+  error: "must be an IP address, a host name, or local",
+});
+const EnvName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be a variable's name");
+
+/** What every host may say, and `defaults` for all of them. */
+const HostSettings = z.strictObject({
+  /** Login user; root, or one who may sudo. Default root. */
+  user: z.string().min(1).max(32),
+  /** tcp port of sshd. Default 22. */
+  port: Port,
+  /** Private key file, relative to the inventory; the SSH agent when left out. */
+  identityFile: z.string().min(1),
+});
+
+const SessionSettings = z.strictObject({
+  sudo: z.boolean(),
+  env: z.record(EnvName, z.string()),
+  memoryBytes: z.int().min(64 * 1024 * 1024),
+  pids: z.int().min(16),
+});
+
+const AgentOnly = z.strictObject({
+  /** Share of the host that the slice may use. Default 90 each (SPEC 7). */
+  cpuPercent: Percent,
+  memoryPercent: Percent,
+  labels: z.record(Name, z.string()),
+  session: SessionSettings.partial(),
+});
+
+const HostIdentity = z.strictObject({
+  name: Name,
+  address: Address,
+  /** Pinned, as an OpenSSH public key line; else the inventory's `knownHosts` file must have it. */
+  hostKey: z
+    .string()
+    .regex(
+      /^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|rsa-sha2-(256|512)) [A-Za-z0-9+/=]+( .*)?$/,
+      "must be an OpenSSH public key line",
+    ),
+});
+
+const Shell = HostIdentity.partial({ hostKey: true })
+  .extend(HostSettings.partial().shape)
+  .extend({
+    /** Where agents reach tcp/223; default the address. */
+    statusPort: Port.default(SHELL_PORT),
+  });
+const Agent = HostIdentity.partial({ hostKey: true })
+  .extend(HostSettings.partial().shape)
+  .extend(AgentOnly.partial().shape)
+  .extend({ agentPort: Port.default(AGENT_PORT) });
+
+/** `infra/stacks/<stack>.yaml`: the hosts of one cluster. Parsed by `readInventory`, which tells every problem with its line. */
+export const InventoryFile = z.strictObject({
+  cluster: Name,
+  /** OpenSSH known_hosts file with the hosts' pinned keys, relative to the inventory. */
+  knownHosts: z.string().min(1).optional(),
+  shell: Shell,
+  agents: z.array(Agent).max(50).default([]),
+  defaults: HostSettings.extend(AgentOnly.shape).partial().default({}),
+  /** The service user (SPEC 2). */
+  service: z
+    .strictObject({
+      user: z
+        .string()
+        .regex(/^[a-z_][a-z0-9_-]{0,31}$/)
+        .default("claude"),
+      uid: z.int().min(100).max(60000).default(1337),
+      gid: z.int().min(100).max(60000).default(1337),
+      home: z.string().startsWith("/").default("/home/claude"),
+    })
+    .prefault({}),
+  image: z
+    .strictObject({
+      /** Base image; made from Debian packages when left out. */
+      base: z.string().min(1).optional(),
+      /** `<semver>` of the tag `convocate:<semver>`; default the release. */
+      version: z
+        .string()
+        .regex(/^\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, "must be a semantic version")
+        .optional(),
+    })
+    .prefault({}),
+});
+export type InventoryFile = z.infer<typeof InventoryFile>;

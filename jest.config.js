@@ -1,0 +1,25 @@
+const swc = {
+  jsc: {
+    target: "es2023",
+    parser: { syntax: "typescript", tsx: true },
+    transform: { react: { runtime: "automatic" } },
+  },
+  module: { type: "es6" },
+};
+
+/** Two kinds of test: `*.test.ts` beside the code needs nothing; `*.accept.ts` under test/ needs Docker and the lab. */
+const common = {
+  extensionsToTreatAsEsm: [".ts", ".tsx"],
+  transform: { "^.+\\.tsx?$": ["@swc/jest", swc] },
+  moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
+  modulePathIgnorePatterns: ["<rootDir>/dist", "<rootDir>/.convocate"],
+  testEnvironment: "node",
+};
+
+export default {
+  projects: [
+    { ...common, displayName: "unit", testMatch: ["**/*.test.ts", "**/*.test.tsx"] },
+    { ...common, displayName: "accept", testMatch: ["<rootDir>/test/**/*.accept.ts"] },
+    { ...common, displayName: "long", testMatch: ["<rootDir>/test/**/*.long.ts"] },
+  ],
+};

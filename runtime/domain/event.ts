@@ -1,0 +1,76 @@
+import { z } from "zod";
+import { AgentId, SessionId } from "./ids.js";
+import { Timestamp } from "./session.js";
+
+/** What an agent tells the shell (SPEC 5.3). */
+export const EVENT_TYPES = [
+  "agent.started",
+  "agent.heartbeat",
+  "agent.shutdown",
+  "agent.peer-lost",
+  "agent.peer-back",
+  "container.created",
+  "container.edited",
+  "container.started",
+  "container.stopped",
+  "container.died",
+  "container.oom",
+  "container.deleted",
+  "session.waiting",
+  "session.working",
+  "image.loaded",
+  "image.pruned",
+  "spool.dropped",
+] as const;
+
+/**
+ * One event. `seq` counts an agent's events without gaps within one `stream`, which is made with the spool: a wiped agent
+ * starts a new stream at 1, and the shell does not take its events for old ones. A heartbeat is not kept and takes no
+ * number; it repeats the last one given (0 before the first). `spool.dropped` stands in for the events it says were
+ * dropped and carries the number of the last of them, so it leaves no gap.
+ */
+export const AgentEvent = z.object({
+  seq: z.int().min(0),
+  stream: z.string().min(1).max(64),
+  // A newer agent may send types that this shell does not know; they are kept and shown, not refused.
+  type: z
+    .string()
+    .regex(/^[a-z]+\.[a-z-]+$/)
+    .max(64),
+  agent_id: AgentId,
+  session_id: SessionId.optional(),
+  timestamp: Timestamp,
+  data: z.record(z.string(), z.unknown()),
+});
+export type AgentEvent = z.infer<typeof AgentEvent>;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** `data` of `agent.started`. */
+export const StartedData = z.object({ name: z.string(), release: z.string(), image: z.string().nullable() });
+/** `data` of `agent.heartbeat`. */
+export const HeartbeatData = StartedData.extend({
+  uptime_s: z.number(),
+  sessions: z.object({ total: z.int(), running: z.int(), attached: z.int() }),
+});
+export type HeartbeatData = z.infer<typeof HeartbeatData>;
+
+/** What `convocate-status` knows of one agent. `silent`: connected no more, or no heartbeat for 90 s. */
+export const AgentStatus = z.object({
+  agent_id: AgentId,
+  name: z.string(),
+  connection: z.enum(["connected", "silent"]),
+  since: Timestamp,
+  last_heartbeat_at: Timestamp.nullable(),
+  release: z.string().nullable(),
+  image: z.string().nullable(),
+  sessions: HeartbeatData.shape.sessions.nullable(),
+});
+export type AgentStatus = z.infer<typeof AgentStatus>;
+
+/** A line of `/run/convocate/status.sock`: one snapshot first, then what changes, as it changes. */
+export const FeedLine = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("snapshot"), agents: z.array(AgentStatus) }),
+  z.object({ kind: z.literal("agent"), agent: AgentStatus }),
+  z.object({ kind: z.literal("event"), event: AgentEvent }),
+]);
+export type FeedLine = z.infer<typeof FeedLine>;

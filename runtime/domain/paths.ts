@@ -1,0 +1,48 @@
+/** Files on the hosts (SPEC 4), each named once. */
+export const SHELL_PORT = 223;
+export const AGENT_PORT = 222;
+
+export const shellPaths = {
+  etc: "/etc/convocate",
+  hostKey: "/etc/convocate/status_host_ed25519_key",
+  authorizedKeys: "/etc/convocate/status_authorized_keys",
+  agentKeys: "/etc/convocate/agent-keys",
+  state: "/var/lib/convocate",
+  statusDb: "/var/lib/convocate/status.db",
+  dnsmasqHosts: "/var/lib/convocate/dnsmasq-hosts",
+  statusSocket: "/run/convocate/status.sock",
+  logs: "/var/log/convocate-agent",
+} as const;
+
+/** Names of the files in `/etc/convocate/agent-keys/<agent-id>/`. `agent-name` is the inventory's name, for people. */
+export const agentKeyFiles = {
+  host: "agent-host",
+  name: "agent-name",
+  privateKey: "shell_to_agent_ed25519_key",
+  publicKey: "shell_to_agent_ed25519_key.pub",
+  agentToShellPublicKey: "agent_to_shell_ed25519_key.pub",
+  hostKey: "host_key.pub",
+} as const;
+
+export const agentPaths = {
+  etc: "/etc/convocate-agent",
+  agentId: "/etc/convocate-agent/agent-id",
+  hostKey: "/etc/convocate-agent/ssh_host_ed25519_key",
+  authorizedKeys: "/etc/convocate-agent/authorized_keys",
+  agentToShellKey: "/etc/convocate-agent/agent_to_shell_ed25519_key",
+  shellHost: "/etc/convocate-agent/shell-host",
+  shellHostKey: "/etc/convocate-agent/shell_host_key.pub",
+  currentImage: "/etc/convocate-agent/current-image",
+  settings: "/etc/convocate-agent/settings.json",
+  sessions: "/var/lib/convocate-agent/sessions",
+  events: "/var/lib/convocate-agent/events",
+} as const;
+
+/** Subsystems of the three doors. */
+export const SUBSYSTEM = {
+  rpc: "convocate-agent-rpc",
+  attach: "convocate-agent-attach",
+  status: "convocate-status",
+} as const;
+
+export const SESSIONS_SLICE = "convocate-sessions.slice";

@@ -1,0 +1,114 @@
+import { z } from "zod";
+import { AgentId, SessionId } from "./ids.js";
+
+/** RFC 3339 with a zone, as `Date.prototype.toISOString` writes it. */
+export const Timestamp = z.iso.datetime({ offset: true });
+
+export const SessionName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 of letters, digits, _ and -");
+
+/** Labels of RFC 1123, lower-cased: each 1 to 63 of a-z, 0-9 and -, no - at an end; 253 characters at most. */
+export const DnsName = z
+  .string()
+  .toLowerCase()
+  .max(253)
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/,
+    "must be a DNS name (RFC 1123)",
+  );
+
+export const Limits = z
+  .object({
+    cpus: z.number().positive().max(1024),
+    memory_bytes: z.int().min(64 * 1024 * 1024),
+    pids: z.int().min(16).max(4_194_304),
+    disk_bytes: z.int().min(1024 * 1024),
+  })
+  .partial();
+export type Limits = z.infer<typeof Limits>;
+
+/**
+ * Where a session stands now. `locked`: an operation is in flight. `error`: Docker could not be asked, so nothing is known
+ * and nothing is claimed. `activity` says whether the CLI works or waits for its user (SPEC 6.6), where that is known.
+ */
+export const SessionStatus = z.discriminatedUnion("state", [
+  z.object({
+    state: z.literal("running"),
+    /** How many attaches the agent serves now. */
+    attached: z.int().min(0),
+    started_at: Timestamp,
+    activity: z
+      .object({ kind: z.enum(["working", "waiting"]), why: z.string().optional(), since: Timestamp })
+      .optional(),
+  }),
+  z.object({ state: z.literal("stopped"), exit_code: z.int().nullable(), oom_killed: z.boolean() }),
+  z.object({ state: z.literal("locked"), operation: z.string(), since: Timestamp }),
+  z.object({ state: z.literal("error"), message: z.string() }),
+]);
+export type SessionStatus = z.infer<typeof SessionStatus>;
+
+/** A session as every list, wire and JSON output shows it. */
+export const Session = z.object({
+  id: SessionId,
+  name: SessionName,
+  agent_id: AgentId,
+  /** Published port, 0 for none. */
+  port: z.int().min(0).max(65535),
+  protocol: z.enum(["tcp", "udp"]),
+  dns_name: DnsName.nullable(),
+  limits: Limits,
+  created_at: Timestamp,
+  /** The last attach or restart. */
+  last_accessed_at: Timestamp,
+  /** The image of its container, null when it has none yet. */
+  image: z.string().nullable(),
+  status: SessionStatus,
+});
+export type Session = z.infer<typeof Session>;
+
+/** The one character of SPEC 6.2. `reachable` is false for last known data of an agent that does not answer now. */
+export function statusCharacter(status: SessionStatus, reachable = true): "-" | "L" | "R" | "C" | "?" | "!" {
+  if (!reachable) return "?";
+  switch (status.state) {
+    case "running":
+      return status.attached > 0 ? "C" : "R";
+    case "stopped":
+      return "-";
+    case "locked":
+      return "L";
+    case "error":
+      return "!";
+  }
+}
+
+/** The detail beside the character: `waiting 3m`, `OOM-killed`, `exited 1`, `starting`, or nothing. */
+export function statusDetail(status: SessionStatus, nowMs: number): string {
+  switch (status.state) {
+    case "running":
+      return status.activity
+        ? `${status.activity.kind} ${shortDuration(nowMs - Date.parse(status.activity.since))}`
+        : "";
+    case "stopped":
+      if (status.oom_killed) return "OOM-killed";
+      return status.exit_code === null || status.exit_code === 0 ? "" : `exited ${status.exit_code}`;
+    case "locked":
+      return OPERATION_WORDS[status.operation] ?? status.operation;
+    case "error":
+      return status.message;
+  }
+}
+
+const OPERATION_WORDS: Record<string, string> = {
+  create: "creating",
+  restart: "starting",
+  kill: "stopping",
+  delete: "deleting",
+};
+
+/** `45s`, `3m`, `2h`, `5d`: the largest whole unit, since a row has few columns. */
+export function shortDuration(ms: number): string {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  if (s < 60) return `${s}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}m`;
+  if (s < 86400) return `${Math.floor(s / 3600)}h`;
+  return `${Math.floor(s / 86400)}d`;
+}

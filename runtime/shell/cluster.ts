@@ -1,0 +1,62 @@
+import type { AgentId, AgentStatus, Session, SessionId } from "../domain/index.js";
+import type { OpInput } from "../protocol/rpc/ops.js";
+
+/** One agent as the shell sees it now: what its own connection says, beside what `convocate-status` heard of it. */
+export interface AgentView {
+  id: AgentId;
+  name: string;
+  /** `host:port`. */
+  address: string;
+  connection: { state: "connected"; since: number } | { state: "connecting"; since: number; error?: string };
+  /** From ping; null until the first answer. */
+  release: string | null;
+  image: string | null;
+  /** From the status feed; null when convocate-status has not heard of it or cannot be reached. */
+  heard: AgentStatus | null;
+}
+
+/** A session with where it is; `reachable` false means last known data (status `?`). */
+export interface SessionView {
+  session: Session;
+  agentName: string;
+  reachable: boolean;
+}
+
+export type AttachOutcome =
+  /** Detached by its user, killed, or its container ended: the exit status says which. */
+  { kind: "ended"; exitStatus: number } | { kind: "failed"; error: Error };
+
+/** What an attach needs of a terminal; real ones wrap stdin and stdout, tests bring streams. */
+export interface Terminal {
+  readonly input: NodeJS.ReadableStream;
+  readonly output: NodeJS.WritableStream;
+  size(): { cols: number; rows: number };
+  onResize(listener: () => void): () => void;
+  /** TERM of the terminal. */
+  readonly term: string;
+}
+
+/**
+ * All agents as one: what the TUI and the headless client read and ask. It never blocks on one agent: reads come from
+ * what is known, operations reject with a ConvocateError within their deadline.
+ */
+export interface Cluster extends AsyncDisposable {
+  agents(): AgentView[];
+  sessions(): SessionView[];
+  /** Called after every change of either; returns the call that ends it. */
+  subscribe(listener: () => void): () => void;
+  /** Asks every agent for its list; resolves when all answered or their deadline passed. Never rejects. */
+  refresh(options?: { timeoutMs?: number }): Promise<void>;
+  create(agent: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session>;
+  restart(id: SessionId, options?: { force?: boolean }): Promise<Session>;
+  kill(id: SessionId): Promise<Session>;
+  /** Detaches every client; the container goes on. Resolves with how many there were. */
+  background(id: SessionId): Promise<number>;
+  delete(id: SessionId): Promise<void>;
+  /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */
+  attach(
+    id: SessionId,
+    terminal: Terminal,
+    options?: { mode?: "rw" | "ro"; signal?: AbortSignal },
+  ): Promise<AttachOutcome>;
+}

@@ -1,0 +1,67 @@
+/**
+ * Bundles what is shipped and what runs from a checkout into dist/.
+ *
+ * Shipped programs are single files that need nothing but our own Node on the host. The Pulumi program and provider keep
+ * their packages external: @pulumi/pulumi fails at run time when it is bundled, and both run in a checkout anyway.
+ */
+import { build } from "esbuild";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+process.chdir(root);
+
+/** The release: `git describe --tags` in semver form, or the package's version with the commit where no tag is near. */
+function release() {
+  const version = JSON.parse(readFileSync("package.json", "utf8")).version;
+  const git = (...args) => {
+    try {
+      return execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    } catch {
+      return "";
+    }
+  };
+  const described = git("describe", "--tags", "--match", "v[0-9]*").replace(/^v/, "");
+  if (described) return described;
+  const commit = git("rev-parse", "--short=8", "HEAD");
+  return commit ? `${version}-g${commit}` : version;
+}
+
+const define = { CONVOCATE_RELEASE: JSON.stringify(release()) };
+const base = {
+  bundle: true,
+  platform: "node",
+  target: "node24",
+  format: "esm",
+  define,
+  sourcemap: false,
+  logLevel: "error",
+  legalComments: "none",
+  jsx: "automatic",
+};
+/** CommonJS packages inside an ESM bundle ask for `require`; the native addons of ssh2 are optional and left out. */
+const shipped = {
+  ...base,
+  minifySyntax: true,
+  external: ["cpu-features", "*.node", "react-devtools-core"],
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); import { fileURLToPath as __f, } from 'node:url'; import { dirname as __d } from 'node:path'; const __filename = __f(import.meta.url); const __dirname = __d(__filename);",
+  },
+};
+const inCheckout = { ...base, packages: "external" };
+
+const bundles = [
+  [shipped, "cli/convocate-agent.ts", "dist/programs/convocate-agent.mjs"],
+  [shipped, "cli/convocate.ts", "dist/programs/convocate.mjs"],
+  [inCheckout, "cli/convocate-host.ts", "dist/convocate-host.mjs"],
+  [inCheckout, "infra/main.ts", "dist/infra/main.js"],
+  [inCheckout, "infra/provider/serve.ts", "dist/provider/serve.mjs"],
+  [shipped, "test/support/messages-api/main.ts", "dist/test/messages-api.mjs"],
+].filter(([, from]) => existsSync(from));
+
+mkdirSync("dist", { recursive: true });
+await Promise.all(bundles.map(([options, from, to]) => build({ ...options, entryPoints: [from], outfile: to })));
+for (const [, , to] of bundles) chmodSync(to, 0o755);
+writeFileSync("dist/release", `${release()}\n`);
