@@ -3,8 +3,8 @@
 # LAB_STATE (its local state) and LAB_RECIPE. Containers carry labels: convocate.lab (name), convocate.lab.host,
 # convocate.lab.kind (host or bare) and convocate.lab.key (a hash of the key that lets this checkout in).
 
-# From FACTS of a machine whose own root lacks CAP_SYS_RESOURCE, where --privileged fails; these are what systemd, a nested
-# Docker and ufw need, and no more.
+# Not --privileged: that fails where this machine's own root lacks a capability (CAP_SYS_RESOURCE in some virtual machines).
+# These are what systemd, a nested Docker and ufw need.
 LAB_RUN_FLAGS=(
   --cgroupns=private --tmpfs /run --tmpfs /run/lock -v /var/lib/docker
   --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
@@ -12,8 +12,16 @@ LAB_RUN_FLAGS=(
   --cap-add IPC_LOCK --cap-add SYS_NICE --cap-add SYS_TTY_CONFIG --cap-add LEASE --cap-add AUDIT_CONTROL
   --cap-add SYSLOG --cap-add SYS_BOOT
   # A host that reboots itself ends its container; it comes back as a machine would. One that is stopped stays stopped.
-  --restart on-failure:5 --stop-timeout 30
+  --restart on-failure:5 --stop-signal SIGRTMIN+3 --stop-timeout 30
 )
+
+# lab_memory_bytes: half of this machine's memory, the most that one host may take. A host sees all of it, and a slice of
+# 90% of that would let one runaway process starve the machine that the lab, and everybody else, runs on.
+lab_memory_bytes() {
+  local kib
+  kib=$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)
+  printf '%d' $((kib * 1024 / 2))
+}
 
 lab_container() { printf 'convocate-lab-%s-%s' "$LAB" "$1"; }
 lab_network() { printf 'convocate-lab-%s' "$LAB"; }
@@ -125,7 +133,8 @@ lab_host_create() {
   container=$(lab_container "$host")
   docker create --name "$container" --hostname "$host" --network "$(lab_network)" --ip "$(lab_address "$host")" \
     --label "convocate.lab=$LAB" --label "convocate.lab.host=$host" --label "convocate.lab.kind=$kind" \
-    --label "convocate.lab.key=$(lab_key_label)" "${LAB_RUN_FLAGS[@]}" "$image" >/dev/null
+    --label "convocate.lab.key=$(lab_key_label)" "${LAB_RUN_FLAGS[@]}" \
+    --memory "$(lab_memory_bytes)" "$image" >/dev/null
   lab_overlay "$host" | docker cp - "$container:/"
   docker start "$container" >/dev/null
 }

@@ -51,8 +51,7 @@ lab_image_make_bare() {
       die "debootstrap failed, the end of $LAB_CACHE/debootstrap.log says: $(tail -n 1 "$LAB_CACHE/debootstrap.log")"
     as_root bash -euc "$(declare -f lab_image_dress); lab_image_dress \"\$@\"" dress "$work/root" "$LAB_RECIPE/host-init"
     as_root tar -C "$work/root" --one-file-system -c . | docker import --change 'ENTRYPOINT ["/sbin/lab-host-init"]' \
-      --change 'STOPSIGNAL SIGRTMIN+3' --change 'ENV container=docker' --change 'LABEL convocate.lab.image=bare' \
-      - "$tag" >/dev/null
+      --change 'ENV container=docker' --change 'LABEL convocate.lab.image=bare' - "$tag" >/dev/null
   )
 }
 

@@ -59,6 +59,8 @@ export interface DialOptions {
   hostKey: string;
   /** From dial to authenticated; default 10 s. */
   timeoutMs?: number;
+  /** How often the peer is pinged; three missed in a row end the connection. Default 30 s (SPEC 5). */
+  keepaliveMs?: number;
   signal?: AbortSignal;
 }
 
@@ -73,8 +75,6 @@ export interface ClientChannel {
 
 export interface SshConnection extends AsyncDisposable {
   openSubsystem(name: string, options?: { timeoutMs?: number; signal?: AbortSignal }): Promise<ClientChannel>;
-  /** One keepalive there and back; rejects with TIMEOUT. */
-  ping(timeoutMs: number): Promise<void>;
   /** Resolves when the connection is gone, with the reason when there is one. Never rejects. */
   readonly closed: Promise<Error | undefined>;
   close(): void;

@@ -1,0 +1,93 @@
+import type { Duplex } from "node:stream";
+import { z } from "zod";
+import { ConvocateError, toConvocateError, type ErrorCode } from "../../domain/index.js";
+import type { Log } from "../log.js";
+import { readLines, writeLine } from "../ndjson.js";
+import { OPS, type Op, type RpcHandlers } from "./ops.js";
+
+const Request = z.object({
+  id: z.union([z.int(), z.string().max(64)]).optional(),
+  op: z.string().max(64),
+  params: z.unknown().optional(),
+});
+
+/** Requests of one channel that run at once; further ones wait unread, so a flood is held back at its sender. */
+const MAX_IN_FLIGHT = 64;
+
+/**
+ * Serves `convocate-agent-rpc` on one channel until its EOF, then waits for the answers still due. A bad line gets an error
+ * with a code and harms no other; only a broken stream ends the channel.
+ */
+export async function serveRpc(stream: Duplex, handlers: RpcHandlers, { log }: { log: Log }): Promise<void> {
+  const running = new Set<Promise<void>>();
+  for await (const read of readLines(stream)) {
+    if ("line" in read && read.line.trim() === "") continue;
+    const answering: Promise<void> = answer(read)
+      .then((response) => writeLine(stream, response))
+      .catch((error: unknown) => log.info({ error: String(error) }, "answer not delivered"))
+      .finally(() => running.delete(answering));
+    running.add(answering);
+    if (running.size >= MAX_IN_FLIGHT) await Promise.race(running);
+  }
+  await Promise.all(running);
+
+  async function answer(read: { line: string } | { tooLong: true }): Promise<object> {
+    let id: number | string | undefined;
+    try {
+      if ("tooLong" in read) throw new ConvocateError("LINE_TOO_LONG", "a request is one line of at most 1 MiB");
+      const request = parseRequest(read.line);
+      id = request.id;
+      const result = await call(request.op, request.params ?? {}, handlers);
+      return { ...(id === undefined ? {} : { id }), ok: true, result };
+    } catch (thrown) {
+      const error = toConvocateError(thrown);
+      if (error.code === "INTERNAL")
+        log.error(
+          { error: error.message, stack: thrown instanceof Error ? thrown.stack : undefined },
+          "request failed",
+        );
+      else log.info({ code: error.code, error: error.message }, "request refused");
+      return {
+        ...(id === undefined ? {} : { id }),
+        ok: false,
+        code: error.code satisfies ErrorCode,
+        error: error.message,
+      };
+    }
+  }
+}
+
+function parseRequest(line: string): z.infer<typeof Request> {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (cause) {
+    throw new ConvocateError("BAD_REQUEST", "the line is not JSON", { cause });
+  }
+  const request = Request.safeParse(value);
+  if (!request.success)
+    throw new ConvocateError("BAD_REQUEST", `not a request {"id":…,"op":"…","params":{…}}: ${problems(request.error)}`);
+  return request.data;
+}
+
+async function call(name: string, params: unknown, handlers: RpcHandlers): Promise<unknown> {
+  if (!Object.hasOwn(OPS, name)) {
+    throw new ConvocateError(
+      "UNKNOWN_OP",
+      `this agent does not know the op ${JSON.stringify(name)}: update it to the client's release`,
+    );
+  }
+  const op = name as Op;
+  const parsed = OPS[op].params.safeParse(params);
+  if (!parsed.success) throw new ConvocateError("BAD_PARAMS", `${op}: ${problems(parsed.error)}`);
+  // The map's type binds each op's params to its handler; that is lost when op is a union.
+  return await (handlers[op] as (params: unknown) => Promise<unknown>)(parsed.data);
+}
+
+/** `path: problem; …`, three at most: the first ones are what must be mended first. */
+export function problems(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 3)
+    .map((issue) => (issue.path.length > 0 ? `${issue.path.join(".")}: ${issue.message}` : issue.message))
+    .join("; ");
+}
