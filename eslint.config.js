@@ -9,7 +9,11 @@ export default tseslint.config(
       // Numbers in messages are what half of our errors are made of.
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
       // An arrow that returns a void call is the shortest way to hand on a listener.
-      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/no-confusing-void-expression": [
+        "error",
+        { ignoreArrowShorthand: true, ignoreVoidOperator: true, ignoreVoidReturningFunctions: true },
+      ],
+      "@typescript-eslint/no-meaningless-void-operator": "off",
       // Interfaces for effects are async even where one implementation happens not to wait.
       "@typescript-eslint/require-await": "off",
       "no-console": "error",
@@ -28,6 +32,8 @@ export default tseslint.config(
       "@typescript-eslint/no-unsafe-assignment": "off",
       "@typescript-eslint/no-unsafe-member-access": "off",
       "@typescript-eslint/no-unsafe-argument": "off",
+      "@typescript-eslint/no-unsafe-call": "off",
+      "@typescript-eslint/unbound-method": "off",
     },
   },
 );

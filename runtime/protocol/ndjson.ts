@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { Readable, Writable } from "node:stream";
+import { addAbortSignal, type Readable, type Writable } from "node:stream";
 import { ConvocateError } from "../domain/index.js";
 
 /** A line longer than this is an error, not a message (SPEC 5.1). */
@@ -7,12 +7,13 @@ export const MAX_LINE_BYTES = 1024 * 1024;
 
 /**
  * Lines of a byte stream, without their ends. A line over the limit is dropped as it comes, in bounded memory, and told as
- * `tooLong`. Ends at EOF (an unfinished last line counts) or when the stream is destroyed; reads no further than it is asked.
+ * `tooLong`. Ends at EOF (an unfinished last line counts); rejects when the stream is destroyed, as `signal` does.
  */
 export async function* readLines(
   stream: Readable,
-  { maxBytes = MAX_LINE_BYTES }: { maxBytes?: number } = {},
+  { maxBytes = MAX_LINE_BYTES, signal }: { maxBytes?: number; signal?: AbortSignal } = {},
 ): AsyncGenerator<{ line: string } | { tooLong: true }> {
+  if (signal) addAbortSignal(signal, stream);
   let parts: Buffer[] = [];
   let length = 0;
   let tooLong = false;
@@ -71,14 +72,16 @@ export async function readFirstLine(
         held = Buffer.concat([held, chunk]);
         const end = held.indexOf(10);
         if (end > maxBytes || (end === -1 && held.length > maxBytes)) {
-          return finish(() => reject(new ConvocateError("LINE_TOO_LONG", `the header line is over ${maxBytes} bytes`)));
+          finish(() => reject(new ConvocateError("LINE_TOO_LONG", `the header line is over ${maxBytes} bytes`)));
+          return;
         }
         if (end === -1) continue;
         const rest = held.subarray(end + 1);
-        return finish(() => {
+        finish(() => {
           if (rest.length > 0) stream.unshift(rest);
           resolve(held.toString("utf8", 0, end));
         });
+        return;
       }
     };
     stream.on("readable", onReadable);

@@ -13,8 +13,8 @@ const Response = z.union([
 const MAX_PENDING = 1024;
 
 interface Pending {
-  resolve(result: unknown): void;
-  reject(error: ConvocateError): void;
+  resolve: (result: unknown) => void;
+  reject: (error: ConvocateError) => void;
 }
 
 /** The client end of `convocate-agent-rpc`: many requests at once on one channel, each with its deadline. */

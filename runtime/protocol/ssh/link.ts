@@ -52,7 +52,8 @@ export class Link implements AsyncDisposable {
 
   async #run(): Promise<void> {
     const stop = this.#stop.signal;
-    for (let attempt = 0; !stop.aborted; attempt++) {
+    const stopped = (): boolean => stop.aborted;
+    for (let attempt = 0; !stopped(); attempt++) {
       try {
         const connection = await this.#options.dial(stop);
         const since = Date.now();
@@ -66,13 +67,13 @@ export class Link implements AsyncDisposable {
           stop.removeEventListener("abort", onStop);
           connection.close();
         }
-        if (stop.aborted) return;
+        if (stopped()) return;
         if (Date.now() - since >= BACKOFF.stayedUpMs) attempt = -1;
         this.#options.onDown(
           new ConvocateError("CONNECTION_LOST", reason?.message ?? "the peer closed the connection", { cause: reason }),
         );
       } catch (error) {
-        if (stop.aborted) return;
+        if (stopped()) return;
         this.#options.onDown(toConvocateError(error, "CONNECTION_LOST"));
       }
       await this.#wait(backoffMs(Math.max(attempt, 0)));
