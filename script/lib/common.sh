@@ -9,6 +9,7 @@ CONVOCATE_ROOT="$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.." && 
 CONVOCATE_CACHE_DIR="${CONVOCATE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/convocate}"
 # What belongs to this checkout alone, and is ignored by git.
 CONVOCATE_LOCAL_DIR="$CONVOCATE_ROOT/.convocate"
+# shellcheck disable=SC2034 # read by the scripts that source this
 readonly CONVOCATE_ROOT CONVOCATE_CACHE_DIR CONVOCATE_LOCAL_DIR
 
 # Messages go to stderr, so that stdout stays what a script was asked for.
@@ -37,6 +38,17 @@ as_root() {
   fi
 }
 
+# apt_install PACKAGE...: what they recommend is left out; another apt at work is waited for. Silent unless it fails.
+apt_install() {
+  local log status=0
+  log="$(mktemp)"
+  as_root env DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1 \
+    apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@" >"$log" 2>&1 || status=$?
+  ((status == 0)) || tail -n 20 "$log" | sed 's/^/    /' >&2
+  rm -f "$log"
+  return "$status"
+}
+
 # The Node that the project runs on (24, from its own devDependencies); empty before bootstrap.
 project_node() {
   local node="$CONVOCATE_ROOT/node_modules/.bin/node"
@@ -49,7 +61,7 @@ build_is_stale() {
   local stamp="$CONVOCATE_ROOT/dist/release"
   [[ -e "$stamp" ]] || return 0
   local newer
-  newer="$(cd "$CONVOCATE_ROOT" && find cli infra runtime test/support image script/build.mjs package-lock.json tsconfig.json \
+  newer="$(cd "$CONVOCATE_ROOT" && find cli infra runtime test/support image script/build.mjs package.json package-lock.json tsconfig.json \
     -newer "$stamp" -type f ! -name '*.test.ts' ! -name '*.yaml' ! -name '*.md' -print -quit 2>/dev/null)" || true
   [[ -n "$newer" ]]
 }
