@@ -1,11 +1,15 @@
 import { CommanderError, type Command } from "commander";
 import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
+import { clean } from "./text.js";
 
 /** The one error line: what, where, what to do next; the cause chain below it with --verbose. Never a stack, never a key. */
 export function errorLines(program: string, error: ConvocateError, verbose: boolean): string[] {
-  const lines = [`${program}: ${error.message.replaceAll("\n", "\n  ")}`];
+  // Messages may quote what a host or an agent said, so nothing in them may act on the terminal.
+  const oneText = (message: string): string => message.split("\n").map(clean).join("\n  ");
+  const lines = [`${program}: ${oneText(error.message)}`];
   if (!verbose) return lines;
-  for (let cause = error.cause; cause instanceof Error; cause = cause.cause) lines.push(`  because: ${cause.message}`);
+  for (let cause = error.cause; cause instanceof Error; cause = cause.cause)
+    lines.push(`  because: ${oneText(cause.message)}`);
   return lines;
 }
 

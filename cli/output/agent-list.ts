@@ -1,0 +1,31 @@
+import { statusCharacter, statusDetail, type Session } from "../../runtime/domain/index.js";
+
+export function printLine(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** The sessions of one host: a row each, or one JSON object. */
+export function printSessions(sessions: readonly Session[], json: boolean, nowMs = Date.now()): void {
+  if (json) {
+    printLine(JSON.stringify({ sessions }, null, 2));
+    return;
+  }
+  const rows = [
+    ["", "NAME", "ID", "PORT", "DETAIL"],
+    ...sessions.map((session) => [
+      statusCharacter(session.status),
+      session.name,
+      session.id,
+      session.port === 0 ? "-" : `${session.port}/${session.protocol}`,
+      statusDetail(session.status, nowMs),
+    ]),
+  ];
+  const widths = [0, 1, 2, 3].map((column) => Math.max(1, ...rows.map((row) => row[column]?.length ?? 0)));
+  for (const row of rows)
+    printLine(
+      row
+        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    );
+}

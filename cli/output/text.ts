@@ -1,0 +1,9 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** C0, DEL and C1 controls, and the marks that reorder text on the screen: none of them belongs into a line we print. */
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/** Text from the wire, fit for one line of a terminal: no escape sequence, no control character. */
+export function clean(text: string): string {
+  return stripVTControlCharacters(text).replace(CONTROLS, " ");
+}

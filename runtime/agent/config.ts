@@ -1,0 +1,84 @@
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { AgentId, AgentSettings, ConvocateError, SHELL_PORT, type agentPaths } from "../domain/index.js";
+import { isMissing } from "./files.js";
+
+/** Where the agent's files are; tests put them elsewhere. */
+export type AgentPaths = { readonly [K in keyof typeof agentPaths]: string };
+
+export interface AgentIdentity {
+  agentId: AgentId;
+  settings: AgentSettings;
+}
+
+/** Reads who this agent is. Throws IO_ERROR with what to do when a file is missing or wrong. */
+export async function readIdentity(paths: AgentPaths): Promise<AgentIdentity> {
+  const id = AgentId.safeParse((await read(paths.agentId)).trim());
+  if (!id.success) throw broken(paths.agentId, "it must hold 8 characters of a-z and 0-9");
+  const settings = AgentSettings.safeParse(parseJson(paths.settings, await read(paths.settings)));
+  if (!settings.success) {
+    const issue = settings.error.issues[0];
+    throw broken(paths.settings, `${issue?.path.join(".") ?? ""}: ${issue?.message ?? "not understood"}`);
+  }
+  return { agentId: id.data, settings: settings.data };
+}
+
+/**
+ * The image that new containers run, null when provisioning has not set one yet. Read at each use (SPEC 6.4), and at once:
+ * a line of text takes less time than a turn through the thread pool, which every ping would wait for.
+ */
+export function readCurrentImage(paths: AgentPaths): string | null {
+  try {
+    return readFileSync(paths.currentImage, "utf8").trim() || null;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+/** `host`, `host:port` or `[v6]:port`; the port defaults to 223. */
+export function parseHostPort(text: string): { host: string; port: number } | null {
+  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:\s[\]]+)|([0-9A-Fa-f:]+))(?::(\d{1,5}))?$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2] ?? match?.[3];
+  const port = Number(match?.[4] ?? SHELL_PORT);
+  return host && port >= 1 && port <= 65535 ? { host, port } : null;
+}
+
+/** What a dial to the shell needs, read anew for each dial, so that a rotated key or a moved shell needs no restart. */
+export async function readShellDoor(
+  paths: AgentPaths,
+): Promise<{ host: string; port: number; privateKey: string; hostKey: string }> {
+  const [address, privateKey, hostKey] = await Promise.all([
+    read(paths.shellHost),
+    read(paths.agentToShellKey),
+    read(paths.shellHostKey),
+  ]);
+  const door = parseHostPort(address);
+  if (!door) throw broken(paths.shellHost, "it must hold host[:port]");
+  return { ...door, privateKey, hostKey: hostKey.trim() };
+}
+
+async function read(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+    throw new ConvocateError("IO_ERROR", `${path} is missing: run \`convocate-host init-agent\` for this host`, {
+      cause: error,
+    });
+  }
+}
+
+function parseJson(path: string, text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new ConvocateError("IO_ERROR", `${path} is not JSON: run \`convocate-host init-agent\` to write it anew`, {
+      cause: error,
+    });
+  }
+}
+
+function broken(path: string, why: string): ConvocateError {
+  return new ConvocateError("IO_ERROR", `${path}: ${why}: run \`convocate-host init-agent\` to write it anew`);
+}

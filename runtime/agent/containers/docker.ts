@@ -1,0 +1,338 @@
+import type { Duplex, Readable } from "node:stream";
+import Docker from "dockerode";
+import { z } from "zod";
+import { ConvocateError } from "../../domain/index.js";
+import { readLines } from "../../protocol/ndjson.js";
+import {
+  SESSION_LABEL,
+  type ContainerEvent,
+  type ContainerSpec,
+  type ContainerState,
+  type DockerEngine,
+  type ExecRequest,
+  type ExecState,
+  type TtyExec,
+} from "./engine.js";
+
+/** Docker answers these at once or not at all. */
+const QUICK_MS = 15_000;
+/** Making and starting a container waits for disks and cgroups. */
+const SLOW_MS = 60_000;
+const MAX_OUTPUT_BYTES = 64 * 1024;
+
+/** The real engine, over Docker's socket. */
+export class RealDocker implements DockerEngine {
+  readonly #docker: Docker;
+  readonly #socketPath: string;
+
+  constructor(socketPath = "/var/run/docker.sock") {
+    this.#socketPath = socketPath;
+    this.#docker = new Docker({ socketPath });
+  }
+
+  async cgroupDriver(): Promise<string> {
+    const info: unknown = await this.#ask("info", () => inTime("info", this.#docker.info()));
+    return z.object({ CgroupDriver: z.string() }).parse(info).CgroupDriver;
+  }
+
+  async hasImage(reference: string): Promise<boolean> {
+    const found = await this.#orNull("image inspect", () =>
+      inTime("image inspect", this.#docker.getImage(reference).inspect()),
+    );
+    return found !== null;
+  }
+
+  async ensureNetwork(name: string): Promise<void> {
+    const isolation = { "com.docker.network.bridge.enable_icc": "false" };
+    const look = (): Promise<Docker.NetworkInspectInfo | null> =>
+      this.#orNull("network inspect", () => inTime("network inspect", this.#docker.getNetwork(name).inspect()));
+    let found = await look();
+    if (!found) {
+      await this.#ask("network create", () =>
+        this.#docker.createNetwork({
+          Name: name,
+          Driver: "bridge",
+          CheckDuplicate: true,
+          Options: isolation,
+          abortSignal: AbortSignal.timeout(QUICK_MS),
+        }),
+      ).catch((error: unknown) => {
+        // Another start made it in the meantime.
+        if (statusOf(error) !== 409) throw error;
+      });
+      found = await look();
+    }
+    if (found?.Options?.["com.docker.network.bridge.enable_icc"] !== "false") {
+      throw new ConvocateError(
+        "REFUSED",
+        `Docker's network ${name} lets sessions reach each other: remove it (docker network rm ${name}), the next start makes it anew`,
+      );
+    }
+  }
+
+  async create(spec: ContainerSpec): Promise<string> {
+    const made = await this.#ask("container create", () =>
+      this.#docker.createContainer({ ...spec, abortSignal: AbortSignal.timeout(SLOW_MS) }),
+    );
+    return made.id;
+  }
+
+  async start(name: string): Promise<void> {
+    await this.#ask("container start", () =>
+      this.#docker.getContainer(name).start({ abortSignal: AbortSignal.timeout(SLOW_MS) }),
+    );
+  }
+
+  async stop(name: string, graceSeconds: number): Promise<void> {
+    await this.#ask("container stop", () =>
+      this.#docker
+        .getContainer(name)
+        .stop({ t: graceSeconds, abortSignal: AbortSignal.timeout(graceSeconds * 1000 + SLOW_MS) }),
+    ).catch(unless(304, 404));
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#ask("container remove", () =>
+      this.#docker.getContainer(name).remove({ force: true, v: true, abortSignal: AbortSignal.timeout(SLOW_MS) }),
+    ).catch(unless(404));
+  }
+
+  async inspect(name: string): Promise<ContainerState | null> {
+    const found = await this.#orNull("container inspect", () =>
+      this.#docker.getContainer(name).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
+    );
+    if (!found) return null;
+    return {
+      id: found.Id,
+      image: found.Config.Image,
+      running: found.State.Running,
+      startedAt: dockerTime(found.State.StartedAt),
+      finishedAt: dockerTime(found.State.FinishedAt),
+      exitCode: found.State.ExitCode,
+      oomKilled: found.State.OOMKilled,
+      execIds: z.array(z.string()).nullish().parse(found.ExecIDs) ?? [],
+    };
+  }
+
+  async list(): ReturnType<DockerEngine["list"]> {
+    const all = await this.#ask("container list", () =>
+      this.#docker.listContainers({
+        all: true,
+        filters: { label: [SESSION_LABEL] },
+        abortSignal: AbortSignal.timeout(QUICK_MS),
+      }),
+    );
+    return all.map((one) => ({
+      id: one.Id,
+      session: one.Labels[SESSION_LABEL] ?? "",
+      image: one.Image,
+      running: one.State === "running" || one.State === "paused" || one.State === "restarting",
+    }));
+  }
+
+  async *events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
+    const stream = await this.#ask("events", () =>
+      this.#docker.getEvents({ filters: { type: ["container"], label: [SESSION_LABEL] }, abortSignal: signal }),
+    );
+    onOpen();
+    // The stream is an http.IncomingMessage, whatever the narrower type says.
+    for await (const item of readLines(stream as Readable)) {
+      if ("tooLong" in item) continue;
+      const event = DockerMessage.safeParse(JSON.parse(item.line));
+      if (event.success) yield event.data;
+    }
+    throw new ConvocateError("DOCKER_ERROR", "Docker closed its event stream");
+  }
+
+  async run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }> {
+    const exec = await this.#createExec(name, request, false);
+    const stream = await this.#startExec(exec, { Tty: false, stdin: false });
+    const timer = setTimeout(() => stream.destroy(new Error("deadline")), timeoutMs);
+    const chunks: Buffer[] = [];
+    let kept = 0;
+    try {
+      // A TTY merges both outputs; without one Docker frames them, 8 bytes before each part.
+      for await (const chunk of stream as AsyncIterable<Buffer>) {
+        if (kept < MAX_OUTPUT_BYTES) chunks.push(chunk);
+        kept += chunk.length;
+      }
+    } catch (error) {
+      throw new ConvocateError("TIMEOUT", `${request.argv[0] ?? ""} in ${name} did not end within ${timeoutMs} ms`, {
+        cause: error,
+      });
+    } finally {
+      clearTimeout(timer);
+      stream.destroy();
+    }
+    const state = await this.execState(exec.id);
+    return { exitCode: state?.exitCode ?? 255, output: unframe(Buffer.concat(chunks)) };
+  }
+
+  async openTty(name: string, request: ExecRequest): Promise<TtyExec> {
+    const exec = await this.#createExec(name, request, true);
+    const stream = await this.#startExec(exec, { Tty: true, stdin: true });
+    return {
+      stream,
+      resize: (size) =>
+        this.#ask("exec resize", () =>
+          exec.resize({ h: size.rows, w: size.cols, abortSignal: AbortSignal.timeout(QUICK_MS) } as {
+            h: number;
+            w: number;
+          }),
+        ),
+      state: () => this.execState(exec.id),
+    };
+  }
+
+  async execState(execId: string): Promise<ExecState | null> {
+    const found = await this.#orNull("exec inspect", () =>
+      this.#docker.getExec(execId).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
+    );
+    if (!found) return null;
+    return {
+      running: found.Running,
+      pid: found.Pid,
+      exitCode: found.ExitCode,
+      argv: [found.ProcessConfig.entrypoint, ...found.ProcessConfig.arguments],
+    };
+  }
+
+  #createExec(name: string, request: ExecRequest, tty: boolean): Promise<Docker.Exec> {
+    return this.#ask("exec create", () =>
+      this.#docker.getContainer(name).exec({
+        Cmd: request.argv,
+        User: request.user,
+        Env: Object.entries(request.env).map(([key, value]) => `${key}=${value}`),
+        Tty: tty,
+        AttachStdin: tty,
+        AttachStdout: true,
+        AttachStderr: true,
+        abortSignal: AbortSignal.timeout(QUICK_MS),
+      }),
+    ).catch(notRunning);
+  }
+
+  /** No abort signal here: it would outlive the start and cut the stream. */
+  #startExec(exec: Docker.Exec, options: { Tty: boolean; stdin: boolean }): Promise<Duplex> {
+    const started = exec.start({ ...options, hijack: true });
+    const start = inTime("exec start", started).catch((error: unknown) => {
+      // Should it still come, nobody wants it.
+      started.then((late) => late.destroy()).catch(() => undefined);
+      throw error;
+    });
+    return this.#ask("exec start", () => start).catch(notRunning);
+  }
+
+  async #orNull<T>(what: string, call: () => Promise<T>): Promise<T | null> {
+    try {
+      return await this.#ask(what, call);
+    } catch (error) {
+      if (statusOf(error) === 404) return null;
+      throw error;
+    }
+  }
+
+  async #ask<T>(what: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (error) {
+      if (error instanceof ConvocateError) throw error;
+      throw this.#explain(what, error);
+    }
+  }
+
+  #explain(what: string, error: unknown): ConvocateError {
+    const cause = error instanceof Error ? error : new Error(String(error));
+    const code = "code" in cause ? cause.code : undefined;
+    if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ECONNRESET" || code === "EPIPE") {
+      return new ConvocateError(
+        "DOCKER_ERROR",
+        `Docker does not answer at ${this.#socketPath}: see \`systemctl status docker\` on this host`,
+        { cause },
+      );
+    }
+    if (cause.name === "AbortError" || cause.name === "TimeoutError") {
+      return new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``, {
+        cause,
+      });
+    }
+    return new ConvocateError("DOCKER_ERROR", `Docker refused ${what}: ${dockerMessage(cause)}`, { cause });
+  }
+}
+
+const DockerMessage = z
+  .object({
+    Action: z.string(),
+    Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
+    timeNano: z.number(),
+  })
+  .transform(({ Action, Actor, timeNano }): ContainerEvent => {
+    const { exitCode, signal, image } = Actor.Attributes;
+    return {
+      action: Action,
+      containerId: Actor.ID,
+      session: Actor.Attributes[SESSION_LABEL] ?? "",
+      image: image ?? "",
+      atMs: timeNano / 1e6,
+      exitCode: exitCode === undefined ? null : Number(exitCode),
+      signal: signal ?? null,
+    };
+  });
+
+/** For the calls that take no signal. */
+async function inTime<T>(what: string, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``);
+    timer = setTimeout(() => reject(error), QUICK_MS);
+  });
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Docker's own time, null for its year 1. */
+function dockerTime(text: string | undefined): string | null {
+  if (!text || text.startsWith("0001-")) return null;
+  return new Date(text).toISOString();
+}
+
+function statusOf(error: unknown): number | null {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if ("statusCode" in at && typeof at.statusCode === "number") return at.statusCode;
+  }
+  return null;
+}
+
+function unless(...statuses: number[]): (error: unknown) => void {
+  return (error) => {
+    const status = statusOf(error);
+    if (status === null || !statuses.includes(status)) throw error;
+  };
+}
+
+function notRunning(error: unknown): never {
+  const status = statusOf(error);
+  if (status === 404 || status === 409) {
+    throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run", { cause: error });
+  }
+  throw error;
+}
+
+function dockerMessage(error: Error): string {
+  const json = "json" in error ? z.object({ message: z.string() }).safeParse(error.json) : null;
+  return (json?.success ? json.data.message : error.message).replaceAll(/\s+/g, " ").trim();
+}
+
+/** Takes Docker's 8-byte headers out of a whole output. */
+function unframe(framed: Buffer): string {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + 8 <= framed.length;) {
+    const length = framed.readUInt32BE(at + 4);
+    parts.push(framed.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return Buffer.concat(parts).toString("utf8");
+}

@@ -1,0 +1,94 @@
+import type { Duplex } from "node:stream";
+import type Docker from "dockerode";
+
+/** The label that makes a container a session's; its value is the session's id. */
+export const SESSION_LABEL = "convocate.session";
+
+export type ContainerSpec = Docker.ContainerCreateOptions & { name: string };
+
+/** A container as `docker inspect` knows it. Times are ISO 8601, null before the first start or end. */
+export interface ContainerState {
+  id: string;
+  image: string;
+  running: boolean;
+  startedAt: string | null;
+  finishedAt: string | null;
+  exitCode: number;
+  oomKilled: boolean;
+  execIds: string[];
+}
+
+export interface ContainerListing {
+  id: string;
+  /** Value of the session label. */
+  session: string;
+  /** The tag it was made from. */
+  image: string;
+  running: boolean;
+}
+
+export interface ContainerEvent {
+  /** `start`, `die`, `kill`, `oom`, `destroy`, … */
+  action: string;
+  containerId: string;
+  session: string;
+  image: string;
+  atMs: number;
+  /** On `die`. */
+  exitCode: number | null;
+  /** On `kill`. */
+  signal: string | null;
+}
+
+export interface ExecRequest {
+  argv: string[];
+  /** `uid:gid`. */
+  user: string;
+  env: Record<string, string>;
+}
+
+export interface ExecState {
+  running: boolean;
+  /** In the host's pid namespace; 0 before it runs. */
+  pid: number;
+  exitCode: number | null;
+  argv: string[];
+}
+
+/** A process on a TTY inside a container, with its raw bytes both ways. */
+export interface TtyExec {
+  readonly stream: Duplex;
+  resize(size: { cols: number; rows: number }): Promise<void>;
+  /** Null when Docker does not know it any more. */
+  state(): Promise<ExecState | null>;
+}
+
+/**
+ * What the agent wants of Docker. Every call has a deadline of its own and rejects with a ConvocateError: DOCKER_ERROR, or
+ * TIMEOUT, or one that a method names.
+ */
+export interface DockerEngine {
+  /** `systemd` or `cgroupfs`. */
+  cgroupDriver(): Promise<string>;
+  hasImage(reference: string): Promise<boolean>;
+  /** A bridge without traffic between its containers; made when missing. */
+  ensureNetwork(name: string): Promise<void>;
+  /** Answers with the container's id. */
+  create(spec: ContainerSpec): Promise<string>;
+  start(name: string): Promise<void>;
+  /** SIGTERM, then SIGKILL after the grace. Nothing happens to a stopped or missing one. */
+  stop(name: string, graceSeconds: number): Promise<void>;
+  /** Removes it, stopped or not; nothing happens when it is missing. */
+  remove(name: string): Promise<void>;
+  /** Null when there is none of that name. */
+  inspect(name: string): Promise<ContainerState | null>;
+  /** All containers with the session label, running or not. */
+  list(): Promise<ContainerListing[]>;
+  /** What happens to containers with the session label from now on; `onOpen` is called once Docker listens. Ends by throwing. */
+  events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
+  /** Runs to the end; SESSION_NOT_RUNNING when the container does not run. Keeps the first 64 KiB of what it says. */
+  run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }>;
+  /** Starts a process on a TTY; SESSION_NOT_RUNNING when the container does not run. */
+  openTty(name: string, request: ExecRequest): Promise<TtyExec>;
+  execState(execId: string): Promise<ExecState | null>;
+}

@@ -1,0 +1,99 @@
+import { SESSIONS_SLICE, type AgentSettings, type SessionId } from "../../domain/index.js";
+import type { Metadata } from "../sessions/metadata.js";
+import { SESSION_LABEL, type ContainerSpec } from "./engine.js";
+
+export const SESSION_NETWORK = "convocate";
+/** The home, inside every container. */
+export const CONTAINER_HOME = "/home/claude";
+/** SIGTERM to SIGKILL (SPEC 6.3). */
+export const STOP_GRACE_SECONDS = 10;
+
+/** What of the service user's home is shared with sessions, read-only, where it exists. */
+export const SHARED = [
+  { host: ".claude", inside: ".claude-shared", directory: true },
+  { host: ".ssh", inside: ".ssh", directory: true },
+  { host: ".gitconfig", inside: ".gitconfig", directory: false },
+] as const;
+export type Shared = (typeof SHARED)[number];
+
+export function containerName(id: SessionId): string {
+  return `convocate-session-${id}`;
+}
+
+export interface SpecInput {
+  session: Metadata;
+  settings: AgentSettings;
+  /** What `current-image` names now. */
+  image: string;
+  /** The session's home on the host. */
+  home: string;
+  /** Those of SHARED that exist on this host. */
+  shared: readonly Shared[];
+}
+
+/** The container of SPEC 6.4. Pure: the same input, the same container. */
+export function containerSpec({ session, settings, image, home, shared }: SpecInput): ContainerSpec {
+  const memoryBytes = session.limits.memory_bytes ?? settings.session.limits.memory_bytes;
+  const published = session.port === 0 ? null : `${session.port}/${session.protocol}`;
+  return {
+    name: containerName(session.id),
+    Hostname: `convocate-${session.id.slice(0, 8)}`,
+    Image: image,
+    WorkingDir: CONTAINER_HOME,
+    Env: environment(session, settings),
+    Labels: { [SESSION_LABEL]: session.id },
+    StopTimeout: STOP_GRACE_SECONDS,
+    ...(published ? { ExposedPorts: { [published]: {} } } : {}),
+    HostConfig: {
+      Init: true,
+      AutoRemove: false,
+      Privileged: false,
+      RestartPolicy: { Name: "no" },
+      CgroupParent: SESSIONS_SLICE,
+      Memory: memoryBytes,
+      // The same figure for both: no extra swap.
+      MemorySwap: memoryBytes,
+      PidsLimit: session.limits.pids ?? settings.session.limits.pids,
+      ...(session.limits.cpus === undefined ? {} : { NanoCpus: Math.round(session.limits.cpus * 1e9) }),
+      ...privileges(settings.session.sudo),
+      NetworkMode: SESSION_NETWORK,
+      ...(published
+        ? { PortBindings: { [published]: [{ HostIp: "127.0.0.1", HostPort: String(session.port) }] } }
+        : {}),
+      Mounts: [
+        { Type: "bind", Source: home, Target: CONTAINER_HOME },
+        ...shared.map((one) => ({
+          Type: "bind" as const,
+          Source: `${settings.home}/${one.host}`,
+          Target: `${CONTAINER_HOME}/${one.inside}`,
+          ReadOnly: true,
+        })),
+      ],
+    },
+  };
+}
+
+/**
+ * With sudo: Docker's default capabilities less three that no session needs. Without: every capability is dropped and
+ * setuid programs gain nothing. The image's entrypoint begins as root all the same, to make the user with the host's uid
+ * and to become it; for that it keeps SETUID and SETGID, and DAC_OVERRIDE because the home is closed to everybody but its
+ * user. No process of the session has them: the entrypoint changes its uid before it starts any, and capabilities do not
+ * survive that.
+ */
+function privileges(sudo: boolean): { CapDrop: string[]; CapAdd?: string[]; SecurityOpt?: string[] } {
+  if (sudo) return { CapDrop: ["NET_RAW", "MKNOD", "AUDIT_WRITE"] };
+  return { CapDrop: ["ALL"], CapAdd: ["SETUID", "SETGID", "DAC_OVERRIDE"], SecurityOpt: ["no-new-privileges"] };
+}
+
+function environment(session: Metadata, settings: AgentSettings): string[] {
+  const ours: Record<string, string> = {
+    CONVOCATE_UID: String(settings.uid),
+    CONVOCATE_GID: String(settings.gid),
+    CONVOCATE_USER: settings.user,
+    CONVOCATE_SESSION_ID: session.id,
+    CONVOCATE_SESSION_NAME: session.name,
+    CONVOCATE_SUDO: settings.session.sudo ? "1" : "0",
+    ...(session.started_before ? { CONVOCATE_RESUME: "1" } : {}),
+  };
+  return Object.entries({ ...settings.session.env, ...ours }).map(([key, value]) => `${key}=${value}`);
+}

@@ -1,0 +1,215 @@
+import { SessionId } from "../../domain/index.js";
+import type { Log } from "../../protocol/log.js";
+import type { Clock } from "../clock.js";
+import type { Containers } from "../containers/containers.js";
+import type { ContainerEvent, ContainerState, DockerEngine } from "../containers/engine.js";
+import { containerName } from "../containers/spec.js";
+import type { Observed, Spool } from "./spool.js";
+
+/** How long to wait before Docker is asked again: changes must be seen within 2 s (SPEC 5.3). */
+const RETRY_MS = 500;
+/** A container that ends this soon after it was sent SIGTERM was stopped. */
+const STOPPING_MS = 60_000;
+
+/**
+ * Turns what Docker tells of sessions' containers into events. After each gap (start of the agent, restart of dockerd) it
+ * compares what is with what was last reported, so a change is reported once, however it came to be known.
+ */
+export class DockerWatch implements AsyncDisposable {
+  readonly #docker: DockerEngine;
+  readonly #containers: Containers;
+  readonly #spool: Spool;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  readonly #stopping = new Map<string, number>();
+  #observed = new Map<string, Observed>();
+  #done: Promise<void> = Promise.resolve();
+
+  constructor(options: { docker: DockerEngine; containers: Containers; spool: Spool; clock: Clock; log: Log }) {
+    this.#docker = options.docker;
+    this.#containers = options.containers;
+    this.#spool = options.spool;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  start(): void {
+    this.#observed = this.#spool.observed();
+    this.#done = this.#run();
+  }
+
+  /** Sessions whose containers run, as last seen. */
+  get running(): number {
+    let count = 0;
+    for (const one of this.#observed.values()) if (one.running) count += 1;
+    return count;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const signal = this.#stop.signal;
+    let complained = false;
+    while (!signal.aborted) {
+      try {
+        await this.#follow(signal, () => {
+          if (complained) this.#log.info({}, "Docker is back");
+          complained = false;
+        });
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!complained) this.#log.warn({ error: String(error) }, "Docker cannot be watched; trying again");
+        complained = true;
+      } finally {
+        this.#containers.watched(false);
+      }
+      await this.#clock.sleep(RETRY_MS, signal).catch(() => undefined);
+    }
+  }
+
+  async #follow(signal: AbortSignal, onOpen: () => void): Promise<void> {
+    const opened = Promise.withResolvers<void>();
+    const events = this.#docker.events(signal, () => opened.resolve())[Symbol.asyncIterator]();
+    let next = events.next();
+    try {
+      // Whichever is first: a stream that is open, or the reason why it is not.
+      await Promise.race([opened.promise, next]);
+      onOpen();
+      this.#containers.watched(true);
+      const comparedAt = this.#clock.now();
+      await this.#compare();
+      for (let item = await next; !item.done; item = await (next = events.next())) {
+        if (item.value.atMs >= comparedAt) await this.#heard(item.value);
+      }
+    } finally {
+      next.catch(() => undefined);
+      await events.return?.();
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const now = await this.#containers.all();
+    for (const id of new Set([...this.#observed.keys(), ...now.keys()])) {
+      const session = SessionId.safeParse(id);
+      if (session.success) this.#reconcile(session.data, now.get(session.data) ?? null);
+    }
+  }
+
+  /** Reports what changed since the last report, as far as it can still be known. */
+  #reconcile(id: SessionId, now: ContainerState | null): void {
+    const before = this.#observed.get(id);
+    const sameRun = before?.containerId === now?.id && before?.startedAt === now?.startedAt;
+    if (before?.running && !(sameRun && now?.running)) this.#ended(id, sameRun ? now : null, before);
+    if (!now) return this.#forget(id);
+    const startedUnseen = now.startedAt !== null && !sameRun && (now.running || before !== undefined);
+    if (startedUnseen) {
+      this.#started(id, now);
+      if (!now.running) this.#ended(id, now, observe(now));
+    }
+    if (!this.#observed.has(id) || !startedUnseen) this.#keep(id, observe(now));
+  }
+
+  async #heard(event: ContainerEvent): Promise<void> {
+    const parsed = SessionId.safeParse(event.session);
+    if (!parsed.success) return;
+    const id = parsed.data;
+    this.#containers.changed(id);
+    const before = this.#observed.get(id);
+    const same = before?.containerId === event.containerId;
+    switch (event.action) {
+      case "start": {
+        if (same && before.running) return;
+        const state = await this.#inspect(id, event.containerId);
+        const startedAt = state?.startedAt ?? new Date(event.atMs).toISOString();
+        this.#report(
+          "container.started",
+          id,
+          { image: event.image },
+          { containerId: event.containerId, running: true, startedAt },
+        );
+        return;
+      }
+      case "kill":
+        if (event.signal === "15" || event.signal === "SIGTERM") this.#stopping.set(event.containerId, event.atMs);
+        return;
+      case "oom":
+        this.#report("container.oom", id, {}, before ?? null);
+        return;
+      case "die": {
+        // One that ended before the run that was last seen to begin is told of already.
+        if (same && (!before.running || (before.startedAt !== null && event.atMs < Date.parse(before.startedAt))))
+          return;
+        const state = await this.#inspect(id, event.containerId);
+        const askedAt = this.#stopping.get(event.containerId);
+        const asked = askedAt !== undefined && event.atMs - askedAt < STOPPING_MS;
+        this.#stopping.delete(event.containerId);
+        this.#end(id, event.exitCode, state?.oomKilled ?? false, asked, {
+          containerId: event.containerId,
+          running: false,
+          startedAt: before?.startedAt ?? state?.startedAt ?? null,
+        });
+        return;
+      }
+      case "destroy":
+        this.#stopping.delete(event.containerId);
+        if (same) this.#forget(id);
+        return;
+      default:
+    }
+  }
+
+  #started(id: SessionId, now: ContainerState): void {
+    this.#report("container.started", id, { image: now.image }, { ...observe(now), running: true });
+  }
+
+  #ended(id: SessionId, now: ContainerState | null, before: Observed): void {
+    if (now?.oomKilled) this.#report("container.oom", id, {}, before);
+    this.#end(id, now?.exitCode ?? null, now?.oomKilled ?? false, false, { ...before, running: false });
+  }
+
+  #end(id: SessionId, exitCode: number | null, oomKilled: boolean, asked: boolean, observed: Observed): void {
+    const type = asked || exitCode === 0 ? "container.stopped" : "container.died";
+    this.#report(type, id, { exit_code: exitCode, oom_killed: oomKilled }, observed);
+  }
+
+  #report(
+    type: "container.started" | "container.stopped" | "container.died" | "container.oom",
+    id: SessionId,
+    data: Record<string, unknown>,
+    observed: Observed | null,
+  ): void {
+    if (observed) this.#observed.set(id, observed);
+    this.#spool.append(type, id, data, observed);
+  }
+
+  #keep(id: SessionId, observed: Observed): void {
+    const before = this.#observed.get(id);
+    if (
+      before?.containerId === observed.containerId &&
+      before.running === observed.running &&
+      before.startedAt === observed.startedAt
+    )
+      return;
+    this.#observed.set(id, observed);
+    this.#spool.observe(id, observed);
+  }
+
+  #forget(id: SessionId): void {
+    if (!this.#observed.delete(id)) return;
+    this.#spool.observe(id, null);
+  }
+
+  /** The container of the event, unless another has taken its place. */
+  async #inspect(id: SessionId, containerId: string): Promise<ContainerState | null> {
+    const state = await this.#docker.inspect(containerName(id)).catch(() => null);
+    return state?.id === containerId ? state : null;
+  }
+}
+
+function observe(state: ContainerState): Observed {
+  return { containerId: state.id, running: state.running, startedAt: state.startedAt };
+}

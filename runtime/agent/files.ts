@@ -1,0 +1,30 @@
+import { randomBytes } from "node:crypto";
+import { open, rename, unlink } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** Writes a file whole: a crash leaves the old one or the new one, never half of one (SPEC 4). */
+export async function writeWhole(path: string, text: string, mode: number): Promise<void> {
+  const part = `${path}.${randomBytes(6).toString("hex")}.part`;
+  try {
+    await using file = await open(part, "wx", mode);
+    await file.writeFile(text);
+    await file.chmod(mode);
+    await file.sync();
+    await rename(part, path);
+  } catch (error) {
+    await unlink(part).catch(() => undefined);
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** Makes a rename or an unlink in the folder last through a power cut. */
+export async function syncFolder(path: string): Promise<void> {
+  await using folder = await open(path, "r");
+  await folder.sync();
+}
+
+/** True for what node:fs throws when there is no such file. */
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}

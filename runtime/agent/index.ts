@@ -1,0 +1,2 @@
+export { listLocal } from "./list.js";
+export { serveAgent, type Agent, type AgentOptions } from "./serve.js";

@@ -1,0 +1,42 @@
+import { agentPaths, toConvocateError, type Session, type SessionId } from "../domain/index.js";
+import type { Log } from "../protocol/log.js";
+import { isAttach } from "./attach/tmux.js";
+import { readCurrentImage, readIdentity, type AgentPaths } from "./config.js";
+import { Containers } from "./containers/containers.js";
+import { RealDocker } from "./containers/docker.js";
+import type { ContainerState, DockerEngine } from "./containers/engine.js";
+import { Homes } from "./sessions/homes.js";
+import { MetadataStore } from "./sessions/metadata.js";
+import { sessionView, type ContainerKnowledge } from "./sessions/view.js";
+
+/**
+ * This host's sessions, read from its files and its Docker, so that it works without a running agent. An operation in flight
+ * is known to the agent alone and not shown here.
+ */
+export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?: DockerEngine }): Promise<Session[]> {
+  const { log, paths = agentPaths, docker = new RealDocker() } = options;
+  const { agentId, settings } = await readIdentity(paths);
+  const store = await MetadataStore.open(paths.sessions, log);
+  const homes = new Homes(settings.home, settings);
+  const containers = new Containers({ docker, settings, homes, currentImage: () => readCurrentImage(paths) });
+  let states = new Map<SessionId, ContainerState>();
+  let problem: string | null = null;
+  try {
+    states = await containers.all();
+  } catch (error) {
+    problem = toConvocateError(error).message;
+  }
+  return Promise.all(
+    store.all().map(async (metadata) => {
+      const container = states.get(metadata.id) ?? null;
+      const known: ContainerKnowledge = problem === null ? { container } : { error: problem };
+      return sessionView(agentId, metadata, known, undefined, await attaches(docker, container));
+    }),
+  );
+}
+
+async function attaches(docker: DockerEngine, container: ContainerState | null): Promise<number> {
+  if (!container?.running) return 0;
+  const execs = await Promise.all(container.execIds.map((id) => docker.execState(id).catch(() => null)));
+  return execs.filter((exec) => exec?.running && isAttach(exec.argv)).length;
+}

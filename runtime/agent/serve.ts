@@ -1,0 +1,234 @@
+import { join } from "node:path";
+import {
+  AGENT_PORT,
+  PROTOCOL_VERSION,
+  RELEASE,
+  SUBSYSTEM,
+  agentPaths,
+  type AgentEvent,
+  type AgentSettings,
+} from "../domain/index.js";
+import type { Log } from "../protocol/log.js";
+import type { RpcHandlers } from "../protocol/rpc/ops.js";
+import { serveRpc } from "../protocol/rpc/server.js";
+import { dial } from "../protocol/ssh/client.js";
+import { serveSsh } from "../protocol/ssh/server.js";
+import { AttachCounts } from "./attach/counts.js";
+import { AttachDoor } from "./attach/door.js";
+import { endLeftovers, hostProcesses, type HostProcesses } from "./attach/end-client.js";
+import { InputStreams } from "./attach/streams.js";
+import { detachAll } from "./attach/tmux.js";
+import { systemClock, timestamp, type Clock } from "./clock.js";
+import { readCurrentImage, readIdentity, readShellDoor, type AgentIdentity, type AgentPaths } from "./config.js";
+import { Containers } from "./containers/containers.js";
+import { RealDocker } from "./containers/docker.js";
+import type { DockerEngine } from "./containers/engine.js";
+import { DockerWatch } from "./events/docker-watch.js";
+import { PeerWatch } from "./events/peers.js";
+import { Publisher } from "./events/publisher.js";
+import type { EventSink } from "./events/sink.js";
+import { Spool } from "./events/spool.js";
+import { Homes } from "./sessions/homes.js";
+import { Locks } from "./sessions/locks.js";
+import { MetadataStore } from "./sessions/metadata.js";
+import { Sessions } from "./sessions/sessions.js";
+
+/** How long the last events may take to reach the shell when the agent stops. */
+const FAREWELL_MS = 1_000;
+const PEER_CHECK_MS = 5_000;
+
+export interface AgentOptions {
+  log: Log;
+  paths?: AgentPaths;
+  /** tcp port; default 222, 0 for any free one. */
+  port?: number;
+  /** Address to listen on; all when left out. */
+  address?: string;
+  docker?: DockerEngine;
+  processes?: HostProcesses;
+  clock?: Clock;
+}
+
+export interface Agent extends AsyncDisposable {
+  readonly port: number;
+  /** Stops serving. Session containers go on. */
+  close(): Promise<void>;
+}
+
+/** Starts the agent: everything in runtime/agent is put together here, and nowhere else. Throws IO_ERROR on bad files. */
+export async function serveAgent(options: AgentOptions): Promise<Agent> {
+  const {
+    log,
+    paths = agentPaths,
+    docker = new RealDocker(),
+    processes = hostProcesses,
+    clock = systemClock,
+  } = options;
+  await using started = new AsyncDisposableStack();
+  const identity = await readIdentity(paths);
+  const { agentId, settings } = identity;
+  const upSince = clock.now();
+  const currentImage = (): string | null => readCurrentImage(paths);
+
+  const spool = started.use(new Spool({ path: join(paths.events, "spool.db"), agentId, clock, log }));
+  const events: EventSink = { emit: (type, sessionId, data) => spool.append(type, sessionId, data) };
+
+  const store = await MetadataStore.open(paths.sessions, log);
+  await store.tidy();
+  const homes = new Homes(settings.home, settings);
+  await homes.tidy((id) => store.get(id) !== undefined, log);
+  const containers = new Containers({ docker, settings, homes, currentImage });
+  const locks = new Locks(clock);
+  const counts = new AttachCounts();
+  const sessions = new Sessions({
+    agentId,
+    store,
+    homes,
+    containers,
+    locks,
+    events,
+    clock,
+    attached: (id) => counts.of(id),
+    detachAll: (id) => detachAll(docker, settings, id),
+  });
+
+  events.emit("agent.started", null, { name: settings.name, release: RELEASE, image: currentImage() });
+  const watch = started.use(new DockerWatch({ docker, containers, spool, clock, log }));
+  watch.start();
+  void endAllLeftovers(docker, containers, processes, clock, log);
+
+  const peers = new PeerWatch(events, clock);
+  const peerCheck = setInterval(() => peers.check(), PEER_CHECK_MS);
+  started.defer(() => clearInterval(peerCheck));
+
+  const door = new AttachDoor({
+    docker,
+    settings,
+    locks,
+    counts,
+    streams: new InputStreams(clock),
+    processes,
+    clock,
+    log,
+    find: (id) => sessions.find(id),
+    touch: (id) => sessions.touch(id),
+  });
+  const attaches = new Set<Promise<void>>();
+  const handlers = rpcHandlers({ identity, sessions, currentImage, clock, upSince });
+
+  const heartbeat = (): AgentEvent => ({
+    seq: spool.lastSeq,
+    stream: spool.stream,
+    type: "agent.heartbeat",
+    agent_id: agentId,
+    timestamp: timestamp(clock),
+    data: {
+      name: settings.name,
+      release: RELEASE,
+      image: currentImage(),
+      uptime_s: (clock.now() - upSince) / 1000,
+      sessions: { total: store.all().length, running: watch.running, attached: counts.total },
+    },
+  });
+  const publisher = started.use(
+    new Publisher({
+      spool,
+      dial: async (signal) => dial({ ...(await readShellDoor(paths)), signal }),
+      heartbeat,
+      clock,
+      log,
+    }),
+  );
+
+  // After the server: its channels' clients are ended before anything they use is closed.
+  started.defer(async () => {
+    await Promise.allSettled(attaches);
+  });
+  const server = started.use(
+    await serveSsh({
+      port: options.port ?? AGENT_PORT,
+      ...(options.address === undefined ? {} : { address: options.address }),
+      hostKeyPath: paths.hostKey,
+      authorizedKeysPath: paths.authorizedKeys,
+      subsystems: {
+        [SUBSYSTEM.rpc]: async (channel) => {
+          await serveRpc(channel.stream, handlers, { log });
+          channel.exit(0);
+        },
+        [SUBSYSTEM.attach]: async (channel) => {
+          const attach = door.serve(channel).finally(() => attaches.delete(attach));
+          attaches.add(attach);
+          await attach;
+        },
+      },
+      log,
+      onPeer: (peer, state) => {
+        if (state === "connected") peers.connected();
+        else peers.closed();
+      },
+    }),
+  );
+  publisher.start();
+  log.info({ agentId, release: RELEASE, port: server.port, sessions: store.all().length }, "agent serves");
+
+  const running = started.move();
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> =>
+    (closing ??= (async () => {
+      events.emit("agent.shutdown", null, { release: RELEASE });
+      await publisher.drain(FAREWELL_MS);
+      await running.disposeAsync();
+    })());
+  return { port: server.port, close, [Symbol.asyncDispose]: close };
+}
+
+function rpcHandlers(parts: {
+  identity: AgentIdentity;
+  sessions: Sessions;
+  currentImage: () => string | null;
+  clock: Clock;
+  upSince: number;
+}): RpcHandlers {
+  const { identity, sessions, currentImage, clock, upSince } = parts;
+  const settings: AgentSettings = identity.settings;
+  return {
+    ping: async () => ({
+      agent_id: identity.agentId,
+      name: settings.name,
+      release: RELEASE,
+      protocol: PROTOCOL_VERSION,
+      time: timestamp(clock),
+      image: currentImage(),
+      uptime_s: (clock.now() - upSince) / 1000,
+    }),
+    list: async () => ({ sessions: await sessions.list() }),
+    get: ({ id }) => sessions.get(id),
+    create: (params) => sessions.create(params),
+    restart: ({ id, force }) => sessions.restart(id, force),
+    kill: ({ id }) => sessions.kill(id),
+    background: async ({ id }) => ({ detached: await sessions.background(id) }),
+    delete: async ({ id }) => {
+      await sessions.delete(id);
+      return {};
+    },
+  };
+}
+
+/** An agent that was killed left its attaches' tmux clients in the containers; they would shrink everybody's window. */
+async function endAllLeftovers(
+  docker: DockerEngine,
+  containers: Containers,
+  processes: HostProcesses,
+  clock: Clock,
+  log: Log,
+): Promise<void> {
+  try {
+    let ended = 0;
+    for (const state of (await containers.all()).values()) {
+      if (state.running) ended += await endLeftovers(docker, state, processes, clock);
+    }
+    if (ended > 0) log.info({ ended }, "ended attaches that an earlier agent left");
+  } catch (error) {
+    log.warn({ error: String(error) }, "could not look for attaches that an earlier agent left");
+  }
+}

@@ -1,0 +1,233 @@
+import {
+  ConvocateError,
+  newSessionId,
+  toConvocateError,
+  type AgentId,
+  type Session,
+  type SessionId,
+} from "../../domain/index.js";
+import type { OpParams } from "../../protocol/rpc/ops.js";
+import { timestamp, type Clock } from "../clock.js";
+import type { Containers } from "../containers/containers.js";
+import type { EventSink } from "../events/sink.js";
+import type { Homes } from "./homes.js";
+import type { Locks } from "./locks.js";
+import type { Metadata, MetadataStore } from "./metadata.js";
+import { choosePort } from "./ports.js";
+import { sessionView, type ContainerKnowledge } from "./view.js";
+
+export interface SessionsOptions {
+  agentId: AgentId;
+  store: MetadataStore;
+  homes: Homes;
+  containers: Containers;
+  locks: Locks;
+  events: EventSink;
+  clock: Clock;
+  /** How many attaches a session has now. */
+  attached: (id: SessionId) => number;
+  /** Detaches every client of a running session; answers with how many there were. */
+  detachAll: (id: SessionId) => Promise<number>;
+}
+
+/** The operations of SPEC 6.3. Those that change a session run alone on it. */
+export class Sessions {
+  readonly #with: SessionsOptions;
+  /** Creates under way by request id: the same request again joins the first. */
+  readonly #creating = new Map<string, Promise<Session>>();
+  /** Promised to creates under way, which have no metadata yet. */
+  readonly #reserved = new Map<SessionId, Metadata>();
+
+  constructor(options: SessionsOptions) {
+    this.#with = options;
+  }
+
+  async list(): Promise<Session[]> {
+    const { store, containers } = this.#with;
+    let knowledge: (id: SessionId) => ContainerKnowledge;
+    try {
+      const states = await containers.all();
+      knowledge = (id) => ({ container: states.get(id) ?? null });
+    } catch (error) {
+      const message = toConvocateError(error).message;
+      knowledge = () => ({ error: message });
+    }
+    return store.all().map((metadata) => this.#view(metadata, knowledge(metadata.id)));
+  }
+
+  async get(id: SessionId): Promise<Session> {
+    const metadata = this.find(id);
+    try {
+      return this.#view(metadata, { container: await this.#with.containers.state(id) });
+    } catch (error) {
+      return this.#view(metadata, { error: toConvocateError(error).message });
+    }
+  }
+
+  /** Metadata of a session; throws SESSION_NOT_FOUND. */
+  find(id: SessionId): Metadata {
+    const metadata = this.#with.store.get(id);
+    if (metadata) return metadata;
+    throw new ConvocateError(
+      "SESSION_NOT_FOUND",
+      `this agent has no session ${id}: \`convocate ls\` shows those there are`,
+    );
+  }
+
+  /** Makes a session, or gives the one that this request id made before. */
+  async create(params: OpParams<"create">): Promise<Session> {
+    const underWay = this.#creating.get(params.request_id);
+    if (underWay) return underWay;
+    const mine = this.#create(params);
+    this.#creating.set(params.request_id, mine);
+    try {
+      return await mine;
+    } finally {
+      this.#creating.delete(params.request_id);
+    }
+  }
+
+  /** Starts a session in a new container of the current image. Throws SESSION_RUNNING unless `force` stops it first. */
+  async restart(id: SessionId, force: boolean): Promise<Session> {
+    this.find(id);
+    await this.#with.locks.run(id, "restart", async () => {
+      const { containers } = this.#with;
+      const session = this.find(id);
+      const state = await containers.state(id);
+      if (state?.running && !force) {
+        throw new ConvocateError(
+          "SESSION_RUNNING",
+          `session ${session.name} is running: attach to it, or restart it with --force`,
+        );
+      }
+      // Before anything is stopped: a start that cannot succeed must not cost a running session.
+      const image = await containers.image();
+      if (state?.running) await containers.stop(id);
+      await this.#start(session, image);
+    });
+    return this.get(id);
+  }
+
+  /** Stops a session; one that is stopped stays so. */
+  async kill(id: SessionId): Promise<Session> {
+    this.find(id);
+    await this.#with.locks.run(id, "kill", async () => {
+      this.find(id);
+      await this.#with.containers.stop(id);
+    });
+    return this.get(id);
+  }
+
+  async background(id: SessionId): Promise<number> {
+    this.find(id);
+    return this.#with.locks.run(id, "background", () => this.#with.detachAll(id));
+  }
+
+  /** Container, home, metadata, in this order: a crash on the way leaves a session that is listed and can be deleted again. */
+  async delete(id: SessionId): Promise<void> {
+    this.find(id);
+    await this.#with.locks.run(id, "delete", async () => {
+      const { containers, homes, store, events } = this.#with;
+      const session = this.find(id);
+      await containers.stop(id);
+      await containers.remove(id);
+      await homes.remove(id);
+      await store.remove(id);
+      events.emit("container.deleted", id, { name: session.name, dns_name: session.dns_name });
+    });
+  }
+
+  /** Notes that somebody attached. */
+  async touch(id: SessionId): Promise<void> {
+    await this.#with.store.update(id, { last_accessed_at: timestamp(this.#with.clock) });
+  }
+
+  async #create(params: OpParams<"create">): Promise<Session> {
+    const { store, containers, locks } = this.#with;
+    const before = store.all().find((one) => one.request_id === params.request_id);
+    if (before) {
+      // The first attempt may have been cut off between making and starting.
+      if (params.start && !before.started_before) {
+        await locks.run(before.id, "create", async () => {
+          const session = this.find(before.id);
+          if (!session.started_before) await this.#start(session, await containers.image());
+        });
+      }
+      return this.get(before.id);
+    }
+    // Asked first, so that what cannot start is not made.
+    const image = params.start ? await containers.image() : null;
+    const session = this.#reserve(params);
+    try {
+      await locks.run(session.id, "create", async () => {
+        await this.#make(session);
+        if (image !== null) await this.#start(session, image);
+      });
+    } catch (error) {
+      if (!store.get(session.id)) throw error;
+      const cause = toConvocateError(error);
+      throw new ConvocateError(
+        cause.code,
+        `session ${session.name} (${session.id}) was made but did not start: ${cause.message}`,
+        { cause },
+      );
+    } finally {
+      this.#reserved.delete(session.id);
+    }
+    return this.get(session.id);
+  }
+
+  /** Checks and reserves port and DNS name in one step: nothing waits in here. */
+  #reserve(params: OpParams<"create">): Metadata {
+    const { store, clock } = this.#with;
+    const others = [...store.all(), ...this.#reserved.values()];
+    const port = choosePort(params.port, params.protocol, others);
+    const holder = params.dns_name === null ? undefined : others.find((one) => one.dns_name === params.dns_name);
+    if (holder) {
+      throw new ConvocateError(
+        "DNS_NAME_TAKEN",
+        `the DNS name ${params.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
+      );
+    }
+    const now = timestamp(clock);
+    const session: Metadata = {
+      id: newSessionId(),
+      name: params.name,
+      port,
+      protocol: params.protocol,
+      dns_name: params.dns_name,
+      limits: params.limits,
+      created_at: now,
+      last_accessed_at: now,
+      request_id: params.request_id,
+      started_before: false,
+    };
+    this.#reserved.set(session.id, session);
+    return session;
+  }
+
+  async #make(session: Metadata): Promise<void> {
+    const { store, homes, events } = this.#with;
+    try {
+      await homes.prepare(session.id);
+      await store.put(session);
+    } catch (error) {
+      await homes.discard(session.id);
+      throw error;
+    }
+    await homes.settle(session.id);
+    const { name, port, protocol, dns_name } = session;
+    events.emit("container.created", session.id, { name, port, protocol, dns_name });
+  }
+
+  async #start(session: Metadata, image: string): Promise<void> {
+    const { store, containers, clock } = this.#with;
+    await containers.start(session, image);
+    await store.update(session.id, { started_before: true, last_accessed_at: timestamp(clock) });
+  }
+
+  #view(metadata: Metadata, known: ContainerKnowledge): Session {
+    const { agentId, locks, attached } = this.#with;
+    return sessionView(agentId, metadata, known, locks.holder(metadata.id), attached(metadata.id));
+  }
+}

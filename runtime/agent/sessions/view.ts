@@ -1,0 +1,38 @@
+import type { AgentId, Session, SessionStatus } from "../../domain/index.js";
+import type { ContainerState } from "../containers/engine.js";
+import type { Held } from "./locks.js";
+import type { Metadata } from "./metadata.js";
+
+/** What is known of a session's container: its state, that there is none, or why Docker could not be asked. */
+export type ContainerKnowledge = { container: ContainerState | null } | { error: string };
+
+export function sessionStatus(known: ContainerKnowledge, held: Held | undefined, attached: number): SessionStatus {
+  if (held) return { state: "locked", operation: held.operation, since: held.since };
+  if ("error" in known) return { state: "error", message: known.error };
+  const { container } = known;
+  if (!container?.startedAt) return { state: "stopped", exit_code: null, oom_killed: false };
+  if (container.running) return { state: "running", attached, started_at: container.startedAt };
+  return { state: "stopped", exit_code: container.exitCode, oom_killed: container.oomKilled };
+}
+
+export function sessionView(
+  agentId: AgentId,
+  metadata: Metadata,
+  known: ContainerKnowledge,
+  held: Held | undefined,
+  attached: number,
+): Session {
+  return {
+    id: metadata.id,
+    name: metadata.name,
+    agent_id: agentId,
+    port: metadata.port,
+    protocol: metadata.protocol,
+    dns_name: metadata.dns_name,
+    limits: metadata.limits,
+    created_at: metadata.created_at,
+    last_accessed_at: metadata.last_accessed_at,
+    image: "container" in known ? (known.container?.image ?? null) : null,
+    status: sessionStatus(known, held, attached),
+  };
+}

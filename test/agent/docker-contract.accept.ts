@@ -1,0 +1,160 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { RealDocker } from "../../runtime/agent/containers/docker.js";
+import {
+  SESSION_LABEL,
+  type ContainerEvent,
+  type ContainerSpec,
+  type DockerEngine,
+} from "../../runtime/agent/containers/engine.js";
+import { newSessionId } from "../../runtime/domain/index.js";
+import { FakeDocker } from "./fake-docker.js";
+
+const IMAGE = "t-agent-busybox:1";
+const BUSYBOX = "/bin/busybox";
+
+/** An image of one file: no registry is needed, only Debian's busybox-static. */
+function makeImage(): void {
+  const root = mkdtempSync(join(tmpdir(), "t-agent-image-"));
+  try {
+    mkdirSync(join(root, "bin"));
+    copyFileSync(BUSYBOX, join(root, "bin/busybox"));
+    chmodSync(join(root, "bin/busybox"), 0o755);
+    const tar = execFileSync("tar", ["-C", root, "-c", "."], { maxBuffer: 64 * 1024 * 1024 });
+    execFileSync("docker", ["import", "-", IMAGE], { input: tar });
+  } finally {
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+const busybox = (...argv: string[]): string[] => ["/bin/busybox", ...argv];
+const asRoot = (...argv: string[]): { argv: string[]; user: string; env: Record<string, string> } => ({
+  argv,
+  user: "0:0",
+  env: { GREETING: "hi" },
+});
+
+const engines: [string, () => DockerEngine][] = [["fake", makeFake]];
+if (existsSync(BUSYBOX)) engines.push(["real", () => new RealDocker()]);
+else console.log("skipped the real engine: /bin/busybox is missing (apt-get install busybox-static)");
+
+function makeFake(): FakeDocker {
+  const fake = new FakeDocker();
+  fake.images.add(IMAGE);
+  fake.onRun = ({ argv, env }) =>
+    argv[1] === "false" ? { exitCode: 1, output: "" } : { exitCode: 0, output: `${env["GREETING"] ?? ""}\n` };
+  return fake;
+}
+
+describe.each(engines)("Docker, %s", (kind, make) => {
+  const docker = make();
+  const session = newSessionId();
+  const name = `t-agent-${session}`;
+  const spec: ContainerSpec = {
+    name,
+    Image: IMAGE,
+    Cmd: busybox("sh", "-c", 'trap "exit 0" TERM; while :; do sleep 0.1; done'),
+    Labels: { [SESSION_LABEL]: session },
+  };
+  const heard: ContainerEvent[] = [];
+  const stop = new AbortController();
+  let listening: Promise<unknown> = Promise.resolve();
+
+  const actions = (): string[] => heard.filter((event) => event.session === session).map((event) => event.action);
+  const eventually = async (action: string): Promise<void> => {
+    for (let i = 0; i < 500 && !actions().includes(action); i++) await new Promise((r) => setTimeout(r, 20));
+    expect(actions()).toContain(action);
+  };
+
+  beforeAll(async () => {
+    if (kind === "real") makeImage();
+    const open = Promise.withResolvers<void>();
+    listening = (async () => {
+      for await (const event of docker.events(stop.signal, open.resolve)) heard.push(event);
+    })().catch((error: unknown) => error);
+    await open.promise;
+  }, 60_000);
+
+  afterAll(async () => {
+    stop.abort();
+    await listening;
+    await docker.remove(name);
+    if (kind === "real") execFileSync("docker", ["image", "rm", "-f", IMAGE]);
+  }, 60_000);
+
+  test("says which cgroup driver it has and which images", async () => {
+    expect(["systemd", "cgroupfs"]).toContain(await docker.cgroupDriver());
+    expect(await docker.hasImage(IMAGE)).toBe(true);
+    expect(await docker.hasImage("t-agent-nothing:0")).toBe(false);
+  });
+
+  test("knows nothing of a container that is not there, and stops and removes it all the same", async () => {
+    expect(await docker.inspect(name)).toBeNull();
+    await docker.stop(name, 1);
+    await docker.remove(name);
+    await expect(docker.run(name, asRoot(...busybox("true")), 5000)).rejects.toMatchObject({
+      code: "SESSION_NOT_RUNNING",
+    });
+  });
+
+  test("lists and inspects one that was made and never started as not running, with no times", async () => {
+    const id = await docker.create(spec);
+    expect(await docker.inspect(name)).toMatchObject({ id, running: false, startedAt: null, finishedAt: null });
+    expect(await docker.list()).toContainEqual({ id, session, image: IMAGE, running: false });
+    await expect(docker.create(spec)).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+    await expect(docker.openTty(name, asRoot(...busybox("sh")))).rejects.toMatchObject({ code: "SESSION_NOT_RUNNING" });
+  });
+
+  test("tells of a start, and runs processes in it", async () => {
+    await docker.start(name);
+    await eventually("start");
+    expect(await docker.inspect(name)).toMatchObject({ running: true, startedAt: expect.stringMatching(/^20.*Z$/) });
+    const said = await docker.run(name, asRoot(...busybox("sh", "-c", 'echo "$GREETING"')), 5000);
+    expect(said).toEqual({ exitCode: 0, output: "hi\n" });
+    expect((await docker.run(name, asRoot(...busybox("false")), 5000)).exitCode).toBe(1);
+  });
+
+  test("opens a TTY, and ends its stream when its process ends", async () => {
+    const tty = await docker.openTty(name, asRoot(...busybox("sh", "-c", "read line; echo got $line; exit 7")));
+    const state = await tty.state();
+    expect(state).toMatchObject({ running: true });
+    tty.stream.write("word\n");
+    if (tty.stream && "show" in tty) {
+      const fake = docker as FakeDocker;
+      fake.ttys.at(-1)!.show("got word\r\n");
+      fake.ttys.at(-1)!.end(7);
+    }
+    let output = "";
+    for await (const chunk of tty.stream as AsyncIterable<Buffer>) output += chunk.toString();
+    expect(output).toContain("got word");
+    for (let i = 0; i < 100 && (await tty.state())?.running; i++) await new Promise((r) => setTimeout(r, 20));
+    expect(await tty.state()).toMatchObject({ running: false, exitCode: 7 });
+    tty.stream.destroy();
+    if (!tty.stream.closed) await once(tty.stream, "close");
+  });
+
+  test("tells that it was stopped: first the signal, then the end with its exit code", async () => {
+    await docker.stop(name, 5);
+    await eventually("die");
+    expect(
+      actions()
+        .slice(-3)
+        .filter((action) => action !== "stop"),
+    ).toEqual(expect.arrayContaining(["kill", "die"]));
+    expect(actions().indexOf("kill")).toBeLessThan(actions().indexOf("die"));
+    expect(heard.find((event) => event.action === "kill" && event.session === session)?.signal).toBe("15");
+    expect(heard.find((event) => event.action === "die" && event.session === session)?.exitCode).toBe(0);
+    expect(await docker.inspect(name)).toMatchObject({ running: false, exitCode: 0, oomKilled: false });
+    await docker.stop(name, 5);
+  });
+
+  test("tells of a removal", async () => {
+    await docker.remove(name);
+    await eventually("destroy");
+    expect(await docker.inspect(name)).toBeNull();
+  });
+});

@@ -1,0 +1,258 @@
+import { randomBytes } from "node:crypto";
+import { Duplex, PassThrough } from "node:stream";
+import { ConvocateError } from "../../runtime/domain/index.js";
+import {
+  SESSION_LABEL,
+  type ContainerEvent,
+  type ContainerSpec,
+  type ContainerState,
+  type DockerEngine,
+  type ExecRequest,
+  type ExecState,
+  type TtyExec,
+} from "../../runtime/agent/containers/engine.js";
+
+interface FakeContainer {
+  state: ContainerState;
+  spec: ContainerSpec;
+}
+
+/** A process on a TTY that a test plays: `screen` is what it shows, `typed` what it got. */
+export class FakeTty implements TtyExec {
+  readonly #input = new PassThrough();
+  readonly #output = new PassThrough();
+  readonly stream: Duplex = Duplex.from({ readable: this.#output, writable: this.#input });
+  readonly sizes: { cols: number; rows: number }[] = [];
+  readonly request: ExecRequest;
+  readonly pid: number;
+  typed = "";
+  exitCode: number | null = null;
+
+  constructor(request: ExecRequest, pid: number) {
+    this.request = request;
+    this.pid = pid;
+    this.#input.on("data", (chunk: Buffer) => (this.typed += chunk.toString()));
+  }
+
+  show(text: string): void {
+    this.#output.write(text);
+  }
+
+  /** The process ends by itself, or by a signal. */
+  end(exitCode: number): void {
+    this.exitCode ??= exitCode;
+    this.#output.end();
+  }
+
+  /** Docker goes away under it; the process lives on. */
+  cut(): void {
+    this.#output.end();
+  }
+
+  async resize(size: { cols: number; rows: number }): Promise<void> {
+    this.sizes.push(size);
+  }
+
+  async state(): Promise<ExecState> {
+    return { running: this.exitCode === null, pid: this.pid, exitCode: this.exitCode, argv: this.request.argv };
+  }
+}
+
+/** Docker in memory. It keeps the same promises as the real one; the contract test says which. */
+export class FakeDocker implements DockerEngine {
+  driver = "systemd";
+  readonly images = new Set<string>();
+  readonly networks = new Set<string>();
+  readonly containers = new Map<string, FakeContainer>();
+  readonly ttys: FakeTty[] = [];
+  /** What was asked that changes something, in order. */
+  readonly calls: string[] = [];
+  /** Set to make every call fail, as when dockerd is down. */
+  down: ConvocateError | null = null;
+  /** Holds `start` back until it resolves. */
+  beforeStart: () => Promise<void> = async () => undefined;
+  /** What `run` answers; `true` of busybox by default. */
+  onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
+  #listeners = new Set<(event: ContainerEvent | null) => void>();
+  #time = Date.now();
+  #pid = 1000;
+
+  async cgroupDriver(): Promise<string> {
+    this.#up();
+    return this.driver;
+  }
+
+  async hasImage(reference: string): Promise<boolean> {
+    this.#up();
+    return this.images.has(reference);
+  }
+
+  async ensureNetwork(name: string): Promise<void> {
+    this.#up();
+    this.networks.add(name);
+  }
+
+  async create(spec: ContainerSpec): Promise<string> {
+    this.#up();
+    this.calls.push(`create ${spec.name}`);
+    if (this.containers.has(spec.name)) throw new ConvocateError("DOCKER_ERROR", `the name ${spec.name} is in use`);
+    const id = randomBytes(32).toString("hex");
+    const state: ContainerState = {
+      id,
+      image: spec.Image ?? "",
+      running: false,
+      startedAt: null,
+      finishedAt: null,
+      exitCode: 0,
+      oomKilled: false,
+      execIds: [],
+    };
+    this.containers.set(spec.name, { state, spec });
+    return id;
+  }
+
+  async start(name: string): Promise<void> {
+    this.#up();
+    await this.beforeStart();
+    this.calls.push(`start ${name}`);
+    const found = this.#find(name);
+    found.state = { ...found.state, running: true, startedAt: this.#tick() };
+    this.#tell(found, "start");
+  }
+
+  async stop(name: string): Promise<void> {
+    this.#up();
+    this.calls.push(`stop ${name}`);
+    const found = this.containers.get(name);
+    if (!found?.state.running) return;
+    this.#tell(found, "kill", { signal: "15" });
+    this.die(name, 0);
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#up();
+    this.calls.push(`remove ${name}`);
+    const found = this.containers.get(name);
+    if (!found) return;
+    if (found.state.running) this.die(name, 137);
+    this.containers.delete(name);
+    this.#tell(found, "destroy");
+  }
+
+  async inspect(name: string): Promise<ContainerState | null> {
+    this.#up();
+    return this.#byName(name)?.state ?? null;
+  }
+
+  async list(): ReturnType<DockerEngine["list"]> {
+    this.#up();
+    return [...this.containers.values()]
+      .filter(({ spec }) => spec.Labels?.[SESSION_LABEL] !== undefined)
+      .map(({ state, spec }) => ({
+        id: state.id,
+        session: spec.Labels?.[SESSION_LABEL] ?? "",
+        image: state.image,
+        running: state.running,
+      }));
+  }
+
+  async *events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
+    this.#up();
+    const queue: (ContainerEvent | null)[] = [];
+    let wake: () => void = () => undefined;
+    const listener = (event: ContainerEvent | null): void => {
+      queue.push(event);
+      wake();
+    };
+    const onAbort = (): void => listener(null);
+    this.#listeners.add(listener);
+    signal.addEventListener("abort", onAbort);
+    onOpen();
+    try {
+      for (;;) {
+        const event = queue.shift();
+        if (event === null) throw new ConvocateError("DOCKER_ERROR", "Docker closed its event stream");
+        if (event) yield event;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      this.#listeners.delete(listener);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {
+    this.#up();
+    if (!this.#byName(name)?.state.running)
+      throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
+    return this.onRun(request);
+  }
+
+  async openTty(name: string, request: ExecRequest): Promise<FakeTty> {
+    this.#up();
+    if (!this.#byName(name)?.state.running)
+      throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
+    const tty = new FakeTty(request, (this.#pid += 1));
+    this.ttys.push(tty);
+    return tty;
+  }
+
+  async execState(): Promise<ExecState | null> {
+    this.#up();
+    return null;
+  }
+
+  /** A container ends by itself. */
+  die(name: string, exitCode: number, oomKilled = false): void {
+    const found = this.#find(name);
+    if (oomKilled) this.#tell(found, "oom");
+    found.state = { ...found.state, running: false, finishedAt: this.#tick(), exitCode, oomKilled };
+    this.#tell(found, "die", { exitCode });
+  }
+
+  /** dockerd restarts: whoever listens hears no more. */
+  dropListeners(): void {
+    for (const listener of [...this.#listeners]) listener(null);
+  }
+
+  get listeners(): number {
+    return this.#listeners.size;
+  }
+
+  #up(): void {
+    if (this.down) throw this.down;
+  }
+
+  #byName(name: string): FakeContainer | undefined {
+    return this.containers.get(name) ?? [...this.containers.values()].find(({ state }) => state.id === name);
+  }
+
+  #find(name: string): FakeContainer {
+    const found = this.#byName(name);
+    if (!found) throw new ConvocateError("DOCKER_ERROR", `no such container: ${name}`);
+    return found;
+  }
+
+  /** Later than anything before, as Docker's own clock is. */
+  #tick(): string {
+    this.#time = Math.max(this.#time + 1, Date.now());
+    return new Date(this.#time).toISOString();
+  }
+
+  #tell(found: FakeContainer, action: string, more: { exitCode?: number; signal?: string } = {}): void {
+    const session = found.spec.Labels?.[SESSION_LABEL];
+    if (session === undefined) return;
+    this.#tick();
+    for (const listener of this.#listeners) {
+      listener({
+        action,
+        containerId: found.state.id,
+        session,
+        image: found.state.image,
+        atMs: this.#time,
+        exitCode: more.exitCode ?? null,
+        signal: more.signal ?? null,
+      });
+    }
+  }
+}
