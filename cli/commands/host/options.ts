@@ -1,0 +1,45 @@
+import { InvalidArgumentError, type Command } from "commander";
+import type { HostKeyPolicy } from "./hostKey.js";
+
+export const DEFAULT_STACK = "dev";
+
+/** What `init-shell` and `init-agent` have in common. */
+export interface InitOptions {
+  stack: string;
+  host?: string;
+  name?: string;
+  user?: string;
+  port?: number;
+  identity?: string;
+  hostKey?: string;
+  acceptNewHostKey?: true;
+}
+
+export function withStack(command: Command): Command {
+  return command
+    .option("--stack <stack>", "the stack, and so the inventory", DEFAULT_STACK)
+    .option("--verbose", "print what caused an error");
+}
+
+export function withInitOptions(command: Command): Command {
+  return withStack(command)
+    .option("--host <host>", "name in the inventory, or address; this machine when left out")
+    .option("--name <name>", "name for a host that is not in the inventory yet")
+    .option("--user <user>", "login user: root, or one who may sudo without a password")
+    .option("--port <port>", "tcp port of sshd", portNumber)
+    .option("--identity <file>", "private key file to log in with; the SSH agent when left out")
+    .option("--host-key <key>", "the host's key, as an OpenSSH public key line, or its fingerprint (SHA256:…)")
+    .option("--accept-new-host-key", "pin the key that the host shows at the first contact, unseen");
+}
+
+export function hostKeyPolicy(options: InitOptions): HostKeyPolicy {
+  if (options.hostKey !== undefined) return { kind: "given", key: options.hostKey };
+  return options.acceptNewHostKey ? { kind: "accept-new" } : { kind: "ask" };
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port < 1 || port > 65535)
+    throw new InvalidArgumentError("must be a number from 1 to 65535.");
+  return port;
+}

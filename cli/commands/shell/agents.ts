@@ -1,0 +1,129 @@
+import { Command, InvalidArgumentError } from "commander";
+import { ConvocateError, shortDuration } from "../../../runtime/domain/index.js";
+import type { AgentView, Cluster } from "../../../runtime/shell/index.js";
+import { tableLines, type Column } from "../../output/table.js";
+import type { Client } from "../session/client.js";
+import { LIST_TIMEOUT_MS, noAgents, resolveAgent, whyNot } from "../session/resolve.js";
+
+const COLUMNS: readonly Column[] = [
+  { title: "NAME", shrinkTo: 8 },
+  { title: "ID" },
+  { title: "ADDRESS", shrinkTo: 12 },
+  { title: "STATE" },
+  { title: "HEARTBEAT" },
+  { title: "SESSIONS" },
+  { title: "RELEASE", shrinkTo: 8 },
+  { title: "IMAGE", shrinkTo: 10 },
+];
+/** convocate-status is asked over a socket of this machine: what it knows is here in a moment, or it is not there. */
+const HEARD_TIMEOUT_MS = 500;
+const LOOK_EVERY_MS = 100;
+
+/** `convocate agents`: who there is and whether it answers; with --wait, the gate that provisioning ends with. */
+export function agents(client: Client): Command {
+  return new Command("agents")
+    .description("list the agents, and whether each answers")
+    .argument("[name...]", "only these, by name or id")
+    .option("--wait <seconds>", "wait so long for each to answer and to be heard by convocate-status", parseSeconds)
+    .option("--json", "print JSON")
+    .addHelpText("after", "\nExit code 3 when any listed agent does not answer, or, with --wait, is not heard.")
+    .action(async (names: string[], options: { wait?: number; json?: true }) => {
+      await using cluster = await client.open();
+      const missing =
+        options.wait === undefined
+          ? await askOnce(cluster, names)
+          : await waitFor(cluster, names, options.wait * 1000, client.signal);
+      const listed = select(cluster, names);
+      if (options.json) client.out.json({ agents: listed.map(json) });
+      else for (const line of tableLines(COLUMNS, listed.map(row), client.out.columns)) client.out.line(line);
+      if (missing.length > 0) throw new ConvocateError("UNREACHABLE", missing.join("; "));
+      if (listed.length === 0) client.out.note(noAgents().message);
+    });
+}
+
+async function askOnce(cluster: Cluster, names: readonly string[]): Promise<string[]> {
+  await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+  await heardSoon(cluster);
+  for (const name of names) resolveAgent(cluster.agents(), name);
+  return select(cluster, names)
+    .filter((agent) => agent.connection.state !== "connected")
+    .map(whyNot);
+}
+
+/** Waits a moment for convocate-status's snapshot, which comes beside the agents' own answers. */
+export async function heardSoon(cluster: Cluster): Promise<void> {
+  const deadline = performance.now() + HEARD_TIMEOUT_MS;
+  while (performance.now() < deadline && cluster.agents().some((agent) => !agent.heard)) await pause(20);
+}
+
+/** What is still missing when all are ready (nothing) or the time is up. */
+async function waitFor(
+  cluster: Cluster,
+  names: readonly string[],
+  timeoutMs: number,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    signal.throwIfAborted();
+    const missing = notReady(cluster, names);
+    if (missing.length === 0 || performance.now() >= deadline) return missing;
+    // Redials that wait for their turn are hurried: somebody stands and waits.
+    await Promise.race([cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS }), pause(LIST_TIMEOUT_MS)]);
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+function notReady(cluster: Cluster, names: readonly string[]): string[] {
+  const all = cluster.agents();
+  const unknown = names.filter((name) => !all.some((agent) => agent.name === name || agent.id === name));
+  const problems = unknown.map((name) => `agent ${name} is not registered on this host`);
+  if (names.length === 0 && all.length === 0) problems.push("no agent is registered on this host");
+  for (const agent of select(cluster, names)) {
+    if (agent.connection.state !== "connected") problems.push(whyNot(agent));
+    else if (!heartbeatIsHere(agent)) problems.push(`convocate-status has no heartbeat of agent ${agent.name} yet`);
+  }
+  return problems;
+}
+
+/** A heartbeat of the connection that is open now, not one from before. */
+function heartbeatIsHere({ heard }: AgentView): boolean {
+  if (heard?.connection !== "connected" || heard.last_heartbeat_at === null) return false;
+  return Date.parse(heard.last_heartbeat_at) >= Date.parse(heard.since);
+}
+
+function select(cluster: Cluster, names: readonly string[]): AgentView[] {
+  return cluster
+    .agents()
+    .filter((agent) => names.length === 0 || names.includes(agent.name) || names.includes(agent.id));
+}
+
+function json(agent: AgentView): object {
+  const { id, name, address, connection, release, image, heard } = agent;
+  return { id, name, address, answers: connection.state === "connected", connection, release, image, heard };
+}
+
+function row(agent: AgentView): string[] {
+  const { heard } = agent;
+  const sessions = heard?.sessions;
+  return [
+    agent.name,
+    agent.id,
+    agent.address,
+    agent.connection.state === "connected" ? "up" : "down",
+    heard?.last_heartbeat_at ? `${shortDuration(Date.now() - Date.parse(heard.last_heartbeat_at))} ago` : "-",
+    sessions ? `${sessions.running} of ${sessions.total}` : "-",
+    agent.release ?? heard?.release ?? "-",
+    agent.image ?? heard?.image ?? "-",
+  ];
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!/^[0-9]+$/.test(text) || seconds > 86_400) throw new InvalidArgumentError("whole seconds, a day at most.");
+  return seconds;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

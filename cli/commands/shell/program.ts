@@ -1,0 +1,58 @@
+import { Command, InvalidArgumentError } from "commander";
+import { ConvocateError, RELEASE } from "../../../runtime/domain/index.js";
+import { attach } from "../session/attach.js";
+import type { Client } from "../session/client.js";
+import { ls } from "../session/ls.js";
+import { newSession } from "../session/new.js";
+import { operations } from "../session/operate.js";
+import { agents } from "./agents.js";
+import { statusServe } from "./status-serve.js";
+import { openTui, printFrame } from "./tui.js";
+
+interface RootOptions {
+  printFrame?: true;
+  cols: number;
+  rows: number;
+}
+
+/** The program `convocate`: the TUI with no arguments, the headless client with a verb. */
+export function convocateProgram(client: Client): Command {
+  const program = new Command("convocate")
+    .description("Claude CLI sessions on many hosts, in one terminal. Without a verb: the TUI.")
+    .argument("[verb]", "see below; none opens the TUI")
+    .option("--verbose", "print what caused an error")
+    .option("--print-frame", "print one frame of the TUI and exit")
+    .option("--cols <number>", "width of --print-frame", parseSize, 120)
+    .option("--rows <number>", "height of --print-frame", parseSize, 40)
+    .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 bad usage, 3 unreachable, 4 refused, 130 interrupted.")
+    .action(async (verb: string | undefined, options: RootOptions) => {
+      if (verb !== undefined)
+        throw new ConvocateError("BAD_USAGE", `there is no verb ${JSON.stringify(verb)}: see \`convocate --help\``);
+      if (options.printFrame) await printFrame(client, options);
+      else await openTui(client);
+    });
+  for (const command of [
+    ls(client),
+    newSession(client),
+    attach(client),
+    agents(client),
+    ...operations(client),
+    statusServe(),
+  ])
+    program.addCommand(command);
+  program
+    .command("version")
+    .description("print the release")
+    .option("--json", "print JSON")
+    .action((options: { json?: true }) => {
+      if (options.json) client.out.json({ release: RELEASE });
+      else client.out.line(RELEASE);
+    });
+  return program;
+}
+
+function parseSize(text: string): number {
+  const size = Number(text);
+  if (!/^[0-9]+$/.test(text) || size < 10 || size > 1000) throw new InvalidArgumentError("10 to 1000.");
+  return size;
+}

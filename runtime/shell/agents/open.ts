@@ -1,0 +1,213 @@
+import { randomUUID } from "node:crypto";
+import { ConvocateError, shellPaths, type AgentId, type Session, type SessionId } from "../../domain/index.js";
+import { silentLog, type Log } from "../../protocol/log.js";
+import type { OpInput } from "../../protocol/rpc/ops.js";
+import { attachSession } from "../attach/attach.js";
+import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../cluster.js";
+import { Agent, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
+import { StatusFeed } from "./feed.js";
+import { Registry, type AgentEntry } from "./registry.js";
+
+/** A full refresh, whatever the feed says (SPEC 11). */
+const REFRESH_EVERY_MS = 15_000;
+
+export interface ClusterOptions {
+  paths?: Partial<Record<"agentKeys" | "statusSocket", string>>;
+  log?: Log;
+  /** Aborting it closes the cluster. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Connects to every agent in the folder of agents and to convocate-status's feed. Returns at once: what does not answer
+ * yet is `connecting`. @throws ConvocateError IO_ERROR when the folder of agents cannot be read.
+ */
+export async function openCluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const cluster = new LiveCluster({ ...shellPaths, ...options.paths }, options.log ?? silentLog);
+  try {
+    await cluster.start();
+    options.signal?.throwIfAborted();
+  } catch (thrown) {
+    await cluster[Symbol.asyncDispose]();
+    throw thrown;
+  }
+  options.signal?.addEventListener("abort", () => void cluster[Symbol.asyncDispose](), { once: true });
+  return cluster;
+}
+
+class LiveCluster implements Cluster {
+  readonly #log: Log;
+  readonly #agents = new Map<AgentId, Agent>();
+  readonly #registry: Registry;
+  readonly #feed: StatusFeed;
+  readonly #listeners = new Set<() => void>();
+  readonly #leaving = new Set<Promise<void>>();
+  #timer: NodeJS.Timeout | undefined;
+  #announced: NodeJS.Immediate | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(paths: { agentKeys: string; statusSocket: string }, log: Log) {
+    this.#log = log;
+    this.#registry = new Registry(paths.agentKeys, log, (id, entry) => this.#onAgent(id, entry));
+    this.#feed = new StatusFeed({
+      path: paths.statusSocket,
+      log,
+      onChange: (id) => {
+        if (id && this.#feed.heard(id)?.connection === "connected") this.#agents.get(id)?.nudge();
+        this.#changed();
+      },
+      onEvent: (event) => this.#agents.get(event.agent_id)?.refreshSoon(),
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#feed.start();
+    await this.#registry.start();
+    this.#timer = setInterval(() => {
+      for (const agent of this.#agents.values()) agent.refreshSoon();
+    }, REFRESH_EVERY_MS);
+  }
+
+  agents(): AgentView[] {
+    return [...this.#agents.values()]
+      .map((agent) => ({ ...agent.view(), heard: this.#feed.heard(agent.id) }))
+      .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+  }
+
+  sessions(): SessionView[] {
+    const views: SessionView[] = [];
+    for (const agent of this.#agents.values()) {
+      const { reachable } = agent;
+      for (const session of agent.sessions()) views.push({ session, agentName: agent.entry.name, reachable });
+    }
+    return views;
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
+    await Promise.allSettled(
+      [...this.#agents.values()].map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)),
+    );
+  }
+
+  async create(id: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session> {
+    const agent = this.#agents.get(id);
+    if (!agent) throw new ConvocateError("AGENT_NOT_FOUND", `no agent ${id} here: see \`convocate agents\``);
+    const params = { ...spec, request_id: randomUUID() };
+    const timeoutMs = spec.start ? OPERATION_TIMEOUT_MS : QUESTION_TIMEOUT_MS;
+    return this.#settled(agent, await agent.callAgain("create", params, timeoutMs));
+  }
+
+  async restart(id: SessionId, options: { force?: boolean } = {}): Promise<Session> {
+    const agent = this.#agentOf(id);
+    return this.#settled(agent, await agent.call("restart", { id, ...options }, OPERATION_TIMEOUT_MS));
+  }
+
+  async kill(id: SessionId): Promise<Session> {
+    const agent = this.#agentOf(id);
+    return this.#settled(agent, await agent.call("kill", { id }, OPERATION_TIMEOUT_MS));
+  }
+
+  async background(id: SessionId): Promise<number> {
+    const agent = this.#agentOf(id);
+    const { detached } = await agent.call("background", { id }, QUESTION_TIMEOUT_MS);
+    agent.refreshSoon();
+    return detached;
+  }
+
+  async delete(id: SessionId): Promise<void> {
+    const agent = this.#agentOf(id);
+    await agent.call("delete", { id }, OPERATION_TIMEOUT_MS);
+    agent.forget(id);
+    agent.refreshSoon();
+  }
+
+  async attach(
+    id: SessionId,
+    terminal: Terminal,
+    options: { mode?: "rw" | "ro"; signal?: AbortSignal } = {},
+  ): Promise<AttachOutcome> {
+    try {
+      const agent = this.#agentOf(id);
+      const outcome = await attachSession({
+        dial: (dialOptions) => agent.dial(dialOptions),
+        id,
+        where: agent.entry.name,
+        terminal,
+        mode: options.mode ?? "rw",
+        ...(options.signal ? { signal: options.signal } : {}),
+      });
+      agent.refreshSoon();
+      return outcome;
+    } catch (thrown) {
+      return { kind: "failed", error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    clearInterval(this.#timer);
+    if (this.#announced) clearImmediate(this.#announced);
+    this.#listeners.clear();
+    this.#registry[Symbol.dispose]();
+    for (const id of [...this.#agents.keys()]) this.#onAgent(id, null);
+    await Promise.allSettled([this.#feed[Symbol.asyncDispose](), ...this.#leaving]);
+  }
+
+  #onAgent(id: AgentId, entry: AgentEntry | null): void {
+    const before = this.#agents.get(id);
+    if (before) {
+      this.#agents.delete(id);
+      const leaving = before[Symbol.asyncDispose]().finally(() => this.#leaving.delete(leaving));
+      this.#leaving.add(leaving);
+    }
+    if (entry && !this.#closing) {
+      const agent = new Agent(entry, { log: this.#log, onChange: () => this.#changed() });
+      this.#agents.set(id, agent);
+      agent.start();
+    }
+    this.#changed();
+  }
+
+  #agentOf(id: SessionId): Agent {
+    for (const agent of this.#agents.values()) if (agent.has(id)) return agent;
+    throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
+  }
+
+  #settled(agent: Agent, session: Session): Session {
+    agent.remember(session);
+    agent.refreshSoon();
+    return session;
+  }
+
+  /** One call per turn of the event loop, however many things changed in it. */
+  #changed(): void {
+    if (this.#closing) return;
+    this.#announced ??= setImmediate(() => {
+      this.#announced = null;
+      for (const listener of this.#listeners) listener();
+    });
+  }
+}
+
+/** Rejects after `timeoutMs` whatever the work still does: a list that others asked for earlier may wait longer. */
+async function withDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new ConvocateError("TIMEOUT", "no answer in time")), timeoutMs);
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}

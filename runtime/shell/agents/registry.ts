@@ -1,0 +1,142 @@
+import { readFile, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { AGENT_PORT, AgentId, agentKeyFiles, ConvocateError } from "../../domain/index.js";
+import type { Log } from "../../protocol/log.js";
+
+/** What the shell needs to dial one agent, as provisioning left it in `agent-keys/<agent-id>/`. */
+export interface AgentEntry {
+  readonly id: AgentId;
+  /** The inventory's name, or the id where there is none. */
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly privateKey: string;
+  /** The pinned host key, an OpenSSH public key line. */
+  readonly hostKey: string;
+}
+
+/** SPEC: directory changes are live within 2 s. */
+const POLL_MS = 1000;
+
+/** `host[:port]`, IPv6 in brackets when a port follows. @throws ConvocateError BAD_REQUEST when it is neither. */
+export function parseAddress(text: string): { host: string; port: number } {
+  const line = text.trim();
+  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]]+))(?::([0-9]{1,5}))?$/.exec(line);
+  const host =
+    match?.[1] ?? match?.[2] ?? (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(line) ? line : undefined);
+  const port = match?.[3] === undefined ? AGENT_PORT : Number(match[3]);
+  if (!host || port < 1 || port > 65535)
+    throw new ConvocateError(
+      "BAD_REQUEST",
+      `not an address: ${JSON.stringify(line.slice(0, 100))}; expected host[:port]`,
+    );
+  return { host, port };
+}
+
+/** `host:port`, an IPv6 host in brackets. */
+export function formatAddress({ host, port }: { host: string; port: number }): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+async function readEntry(directory: string, id: AgentId): Promise<AgentEntry> {
+  const read = (name: string): Promise<string> => readFile(join(directory, id, name), "utf8");
+  const [host, name, privateKey, hostKey] = await Promise.all([
+    read(agentKeyFiles.host),
+    read(agentKeyFiles.name).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return id;
+      throw error;
+    }),
+    read(agentKeyFiles.privateKey),
+    read(agentKeyFiles.hostKey),
+  ]);
+  return { id, name: name.trim() || id, ...parseAddress(host), privateKey, hostKey: hostKey.trim() };
+}
+
+/**
+ * Follows the folder of agents: every agent in it, and later whatever is added, changed or taken away. A folder that is
+ * half written or cannot be read is logged once and tried again; it harms no other.
+ */
+export class Registry implements Disposable {
+  readonly #directory: string;
+  readonly #log: Log;
+  readonly #onAgent: (id: AgentId, entry: AgentEntry | null) => void;
+  /** By agent id, what its files looked like when they were read. */
+  #seen = new Map<AgentId, string>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `onAgent` is called with null when an agent is gone, and with a new entry when it is new or changed. */
+  constructor(directory: string, log: Log, onAgent: (id: AgentId, entry: AgentEntry | null) => void) {
+    this.#directory = directory;
+    this.#log = log;
+    this.#onAgent = onAgent;
+  }
+
+  /** Reads all, then looks again every second. @throws ConvocateError IO_ERROR when the folder is there and not readable. */
+  async start(): Promise<void> {
+    await this.#look();
+    const again = (): void => {
+      this.#timer = setTimeout(() => {
+        this.#look()
+          .catch((error: unknown) => this.#log.warn({ error: String(error) }, "cannot read the folder of agents"))
+          .finally(() => {
+            if (this.#timer) again();
+          });
+      }, POLL_MS);
+      // What keeps a program running is what it waits for, not that agents might change.
+      this.#timer.unref();
+    };
+    again();
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  async #look(): Promise<void> {
+    const ids = await this.#list();
+    const looked = await Promise.all(
+      ids.map(async (id) => {
+        const version = await this.#version(id);
+        if (this.#seen.get(id) === version) return { id, version, entry: undefined };
+        const entry = await readEntry(this.#directory, id).catch((error: unknown) => {
+          this.#log.warn({ agent_id: id, error: String(error) }, "this agent's folder is not complete or not readable");
+          return null;
+        });
+        return { id, version, entry };
+      }),
+    );
+    const before = this.#seen;
+    this.#seen = new Map(looked.map(({ id, version }) => [id, version]));
+    for (const id of before.keys()) if (!this.#seen.has(id)) this.#onAgent(id, null);
+    for (const { id, entry } of looked) if (entry !== undefined && (entry || before.has(id))) this.#onAgent(id, entry);
+  }
+
+  async #list(): Promise<AgentId[]> {
+    try {
+      const names = await readdir(this.#directory);
+      return names.flatMap((name) => AgentId.safeParse(name).data ?? []).sort();
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw new ConvocateError(
+        "IO_ERROR",
+        `cannot read ${this.#directory}: run as the service user, or provision this host again`,
+        { cause },
+      );
+    }
+  }
+
+  /** Changes when any of its files is replaced or rewritten. */
+  async #version(id: AgentId): Promise<string> {
+    const { host, name, privateKey, hostKey } = agentKeyFiles;
+    const stats = await Promise.all(
+      [host, name, privateKey, hostKey].map((file) =>
+        stat(join(this.#directory, id, file)).then(
+          ({ ino, mtimeMs, size, ctimeMs }) => `${ino} ${mtimeMs} ${ctimeMs} ${size}`,
+          () => "none",
+        ),
+      ),
+    );
+    return stats.join("|");
+  }
+}

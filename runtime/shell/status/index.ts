@@ -1,0 +1,1 @@
+export { serveStatus, type StatusOptions, type StatusService } from "./serve.js";

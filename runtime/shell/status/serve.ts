@@ -1,0 +1,120 @@
+import { chmodSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import { SHELL_PORT, SUBSYSTEM, shellPaths, type FeedLine } from "../../domain/index.js";
+import type { Log } from "../../protocol/log.js";
+import { serveSsh } from "../../protocol/ssh/server.js";
+import type { ServedChannel } from "../../protocol/ssh/types.js";
+import { Feed } from "./feed.js";
+import { Intake } from "./intake.js";
+import { Presence } from "./presence.js";
+import { agentOfPeer, receive } from "./receive.js";
+import { Roster } from "./roster.js";
+import { StatusStore } from "./store.js";
+
+/** How often silence is looked for; SPEC 5.3 counts it in tens of seconds. */
+const EXPIRE_MS = 1000;
+
+export interface StatusOptions {
+  paths?: Partial<Record<"hostKey" | "authorizedKeys" | "statusDb" | "statusSocket", string>>;
+  /** tcp port; default 223. */
+  port?: number;
+  /** Address to listen on; all when left out. */
+  address?: string;
+  /** Group that may read the feed; null leaves the process's own. */
+  gid: number | null;
+  log: Log;
+  /** Bounds that tests make small. */
+  historyEvents?: number;
+  feedBufferBytes?: number;
+}
+
+export interface StatusService extends AsyncDisposable {
+  readonly port: number;
+}
+
+/**
+ * convocate-status: takes the agents' events on tcp/223, keeps them, and serves what it knows on the status socket. Runs
+ * until disposed. @throws ConvocateError IO_ERROR when it cannot listen, REFUSED when another one runs.
+ */
+export async function serveStatus(options: StatusOptions): Promise<StatusService> {
+  const paths = { ...shellPaths, ...options.paths };
+  const { log } = options;
+  await using started = new AsyncDisposableStack();
+
+  mkdirSync(dirname(paths.statusDb), { recursive: true, mode: 0o750 });
+  const store = started.use(
+    new StatusStore(paths.statusDb, options.historyEvents ? { historyEvents: options.historyEvents } : {}),
+  );
+  chmodSync(paths.statusDb, 0o600);
+  const presence = new Presence(store.agents());
+
+  const feed = started.use(
+    await Feed.listen({
+      path: paths.statusSocket,
+      gid: options.gid,
+      snapshot: () => presence.all(),
+      log,
+      ...(options.feedBufferBytes === undefined ? {} : { bufferBytes: options.feedBufferBytes }),
+    }),
+  );
+  const publish = (line: FeedLine): void => feed.publish(line);
+  const intake = new Intake({ store, presence, publish, log });
+  started.defer(() => intake.flush());
+
+  const roster = started.use(new Roster(paths.authorizedKeys, log));
+  await roster.start((ids) => {
+    const { added, forgotten } = presence.setRoster(ids);
+    intake.update(added);
+    if (forgotten.length === 0) return;
+    for (const id of forgotten) store.forgetAgent(id);
+    log.info({ agents: forgotten }, "forgot agents that are not authorized any more");
+    // The feed has no line for "gone": a new snapshot says it.
+    publish({ kind: "snapshot", agents: presence.all() });
+  });
+
+  const expiry = setInterval(() => intake.update(presence.expire()), EXPIRE_MS);
+  started.defer(() => clearInterval(expiry));
+
+  // Channels end a moment after the server closed their connections, and store their last events then.
+  const open = new Set<Promise<void>>();
+  started.defer(async () => {
+    await Promise.allSettled(open);
+  });
+  const serveAgent = async (channel: ServedChannel): Promise<void> => {
+    const agentId = agentOfPeer(channel.peer.comment);
+    if (!agentId) {
+      log.warn({ fingerprint: channel.peer.fingerprint }, "a key without an agent id as its comment: refused");
+      channel.exit(1);
+      return;
+    }
+    log.info({ agent_id: agentId, address: channel.peer.address }, "agent connected");
+    intake.update([presence.opened(agentId)]);
+    try {
+      await receive(channel, agentId, intake, log);
+    } finally {
+      const status = presence.closed(agentId);
+      if (status) intake.update([status]);
+      log.info({ agent_id: agentId }, "agent's channel closed");
+      channel.exit(0);
+    }
+  };
+  const server = await serveSsh({
+    ...(options.address === undefined ? {} : { address: options.address }),
+    port: options.port ?? SHELL_PORT,
+    hostKeyPath: paths.hostKey,
+    authorizedKeysPath: paths.authorizedKeys,
+    subsystems: {
+      [SUBSYSTEM.status]: async (channel) => {
+        const serving = serveAgent(channel).finally(() => open.delete(serving));
+        open.add(serving);
+        await serving;
+      },
+    },
+    log,
+  });
+  started.use(server);
+  log.info({ port: server.port, socket: paths.statusSocket }, "convocate-status serves");
+
+  const running = started.move();
+  return { port: server.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}

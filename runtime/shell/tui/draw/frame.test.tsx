@@ -1,0 +1,168 @@
+import { describe, expect, test } from "@jest/globals";
+import stringWidth from "string-width";
+import {
+  agentView,
+  manySessions,
+  NOW_MS,
+  sessionView,
+  variedAgents,
+  variedSessions,
+} from "../../../../test/tui/fixtures.js";
+import { reduce } from "../model/reduce.js";
+import { initialState, type Action, type State } from "../model/state.js";
+import { drawFrame, drawState } from "./frame.js";
+
+const SIZES = [
+  { cols: 80, rows: 24 },
+  { cols: 120, rows: 40 },
+  { cols: 200, rows: 60 },
+];
+const varied = {
+  clusterName: "lab",
+  sessions: variedSessions(),
+  agents: variedAgents(),
+  nowMs: NOW_MS,
+  load: [0.42, 0.4, 0.31],
+};
+
+function stateOf(size: { cols: number; rows: number }, ...actions: Action[]): State {
+  let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
+  for (const action of [
+    { type: "cluster", sessions: varied.sessions, agents: varied.agents },
+    { type: "loaded" },
+    ...actions,
+  ] satisfies Action[])
+    state = reduce(state, action).state;
+  return state;
+}
+const key = (char: string): Action => ({ type: "key", key: { name: "char", char } });
+
+describe.each(SIZES)("at $cols x $rows", ({ cols, rows }) => {
+  test("the frame fills the terminal and passes it nowhere", () => {
+    const lines = drawFrame(varied, { cols, rows, color: false }).split("\n");
+    expect(lines).toHaveLength(rows);
+    for (const text of lines) expect(stringWidth(text)).toBeLessThanOrEqual(cols);
+  });
+
+  test("a row shows status, name, agent, port, DNS, detail and last use", () => {
+    const frame = drawFrame(varied, { cols, rows, color: false });
+    expect(frame).toMatch(/› R {2}api-server +agent-1 +1001\/tcp +api\.lab +waiting 3m +2m ago/);
+    expect(frame).toMatch(/C {2}billing-refactor +agent-2 +- +- +working 47s +now/);
+    expect(frame).toMatch(/- {2}crawler +.*exited 1 +2h ago/);
+    expect(frame).toMatch(/- {2}etl-nightly +.*OOM-killed +1d ago/);
+    expect(frame).toMatch(/L {2}flaky-tests +.*starting +now/);
+    expect(frame).toMatch(/\? {2}game-server +agent-3 +5353\/udp/);
+    expect(frame).toMatch(/! {2}infra +.*Docker does n/);
+  });
+
+  test("title, agents strip, UUID and keys are there", () => {
+    const frame = drawFrame(varied, { cols, rows, color: false });
+    expect(frame).toMatch(/ convocate {2}lab +load 0\.42 0\.40 0\.31 {3}14:03:22 {3}agents 1\/3/);
+    expect(frame).toMatch(/● agent-1 +up +5 sessions +3\.0\.0/);
+    expect(frame).toMatch(/◐ agent-2 +silent +3 sessions/);
+    expect(frame).toMatch(/○ agent-3 +connecting +1 session/);
+    expect(frame).toContain("3f2a91c4-5d07-4b6e-8a10-000000000001");
+    expect(frame).toContain("agent-3: 10.0.0.3:222");
+    expect(frame).toContain(" Enter attach  N new  B background  R restart  K kill  D delete  ? help  Q quit");
+  });
+
+  test("every dialog fits and says how to leave it", () => {
+    for (const letter of ["?", "n", "K", "D", "R"]) {
+      const frame = drawState(stateOf({ cols, rows }, key(letter)), false);
+      expect(frame.split("\n")).toHaveLength(rows);
+      expect(frame).toMatch(/╭─ .* ─+╮/);
+      expect(frame).toMatch(/│ .*Esc (close|cancel) +│/);
+    }
+  });
+});
+
+test("the confirmation names the session and its agent", () => {
+  expect(drawState(stateOf({ cols: 80, rows: 24 }, key("D")), false)).toContain("Delete api-server on agent-1?");
+});
+
+test("a wrong name is complained about while it is typed, in the field's own words", () => {
+  const state = stateOf({ cols: 80, rows: 24 }, key("n"), key("a"), key(" "));
+  expect(drawState(state, false)).toContain("must be 1 to 64 of letters, digits, _ and -");
+});
+
+test("a long error is shown whole, wrapped, and can be scrolled", () => {
+  const words = Array.from({ length: 400 }, (_, index) => `word${index}`);
+  const failed: Action = {
+    type: "attach-ended",
+    name: "api-server",
+    outcome: { kind: "failed", error: new Error(words.join(" ")) },
+  };
+  let state = stateOf({ cols: 80, rows: 24 }, failed);
+  let seen = "";
+  for (let page = 0; page < 8; page += 1) {
+    seen += drawState(state, false);
+    state = reduce(state, { type: "key", key: { name: "pagedown" } }).state;
+  }
+  for (const word of words) expect(seen).toMatch(new RegExp(`\\b${word}\\b`));
+});
+
+test("control characters from the wire do not reach the terminal", () => {
+  const agents = [agentView(1, { name: "a\u001b[2Jb\u0007\u009bc\u202e" })];
+  const sessions = [sessionView(1, "x", { status: { state: "error", message: "bad\r\n\u001b]0;title\u0007end" } })];
+  const frame = drawFrame({ ...varied, agents, sessions }, { cols: 80, rows: 24, color: false });
+  // eslint-disable-next-line no-control-regex -- these are what must not be there
+  expect(frame.replaceAll("\n", "")).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u202e]/);
+  expect(frame).toContain("bad end");
+});
+
+test("wide characters keep the columns aligned", () => {
+  const sessions = [
+    sessionView(1, "one", {}, { agentName: "東京-1" }),
+    sessionView(2, "two", {}, { agentName: "oslo" }),
+  ];
+  const lines = drawFrame({ ...varied, sessions }, { cols: 80, rows: 24, color: false }).split("\n");
+  const widthBefore = (text: string | undefined): number => stringWidth(text?.split("2m ago")[0] ?? "");
+  expect(widthBefore(lines[2])).toBe(widthBefore(lines[3]));
+});
+
+test("only the 16 ANSI colours are used, and with color: false no escape sequence at all", () => {
+  const coloured = drawFrame(varied, { cols: 120, rows: 40, color: true });
+  // eslint-disable-next-line no-control-regex -- escape sequences are the subject
+  const codes = new Set([...coloured.matchAll(/\u001b\[([\d;]*)m/g)].map(([, code]) => code));
+  expect([...codes].filter((code) => !/^([0-9]|2[0-9]|3[1-6]|39)$/.test(code ?? ""))).toEqual([]);
+  expect(codes.has("7")).toBe(true);
+  expect(drawFrame(varied, { cols: 120, rows: 40, color: false })).not.toContain("\u001b");
+});
+
+test("an empty cluster, no agents and a first start each say what to do next", () => {
+  const size = { cols: 80, rows: 24, color: false };
+  expect(drawFrame({ ...varied, sessions: [], agents: [agentView(1)] }, size)).toContain("Press N to create");
+  expect(drawFrame({ ...varied, sessions: [], agents: [] }, size)).toContain("convocate-host init-agent");
+  const start = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
+  expect(drawState(start, false)).toContain("Looking for agents");
+});
+
+test("below 80x24 it says so", () => {
+  expect(drawFrame(varied, { cols: 79, rows: 24, color: false })).toContain("needs 80x24");
+  expect(drawFrame(varied, { cols: 80, rows: 23, color: false })).toContain("this terminal is 80x23");
+});
+
+test("a frame of 10,000 sessions costs about what one of 50 costs", () => {
+  const size = { cols: 200, rows: 60 };
+  const cost = (count: number): number => {
+    let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
+    state = reduce(state, { type: "cluster", sessions: manySessions(count), agents: [agentView(1)] }).state;
+    const times: number[] = [];
+    for (let run = 0; run < 40; run += 1) {
+      state = reduce(state, { type: "key", key: { name: run % 2 ? "pagedown" : "down" } }).state;
+      const startMs = performance.now();
+      drawState(state, true);
+      times.push(performance.now() - startMs);
+    }
+    return times.sort((a, b) => a - b)[20] ?? Infinity;
+  };
+  cost(100);
+  const few = cost(60);
+  const many = cost(10_000);
+  process.stderr.write(
+    `frame at 200x60, median: ${few.toFixed(1)} ms of 60 sessions, ${many.toFixed(1)} ms of 10,000\n`,
+  );
+  // Drawing everything would cost 740 ms (FACTS); the bound leaves room for a busy machine.
+  expect(many).toBeLessThan(150);
+  expect(many).toBeLessThan(few * 4 + 10);
+});

@@ -1,0 +1,70 @@
+/** A key as the reducer sees it: a name, or one printable character. */
+export type Key =
+  | { name: "char"; char: string }
+  | {
+      name:
+        | "up"
+        | "down"
+        | "left"
+        | "right"
+        | "pageup"
+        | "pagedown"
+        | "home"
+        | "end"
+        | "enter"
+        | "escape"
+        | "tab"
+        | "backtab"
+        | "backspace"
+        | "ctrl-c"
+        | "ctrl-u";
+    };
+
+/** What of Ink's key flags we read. */
+export interface InkKey {
+  upArrow: boolean;
+  downArrow: boolean;
+  leftArrow: boolean;
+  rightArrow: boolean;
+  pageUp: boolean;
+  pageDown: boolean;
+  home: boolean;
+  end: boolean;
+  return: boolean;
+  escape: boolean;
+  tab: boolean;
+  backspace: boolean;
+  delete: boolean;
+  ctrl: boolean;
+  shift: boolean;
+  meta: boolean;
+}
+
+/**
+ * The keys in one event of Ink's `useInput`. Keys that arrive together (a slow line, a fast typist) come as one string, so
+ * one event can be several keys. Unknown control keys are no keys of ours.
+ */
+export function keysOf(input: string, key: InkKey): Key[] {
+  if (key.upArrow) return [{ name: "up" }];
+  if (key.downArrow) return [{ name: "down" }];
+  if (key.leftArrow) return [{ name: "left" }];
+  if (key.rightArrow) return [{ name: "right" }];
+  if (key.pageUp) return [{ name: "pageup" }];
+  if (key.pageDown) return [{ name: "pagedown" }];
+  if (key.home) return [{ name: "home" }];
+  if (key.end) return [{ name: "end" }];
+  if (key.return || input === "\n") return [{ name: "enter" }];
+  if (key.escape) return [{ name: "escape" }];
+  if (key.tab) return [{ name: key.shift ? "backtab" : "tab" }];
+  if (key.backspace || key.delete) return [{ name: "backspace" }];
+  if (key.ctrl) {
+    if (input === "c") return [{ name: "ctrl-c" }];
+    if (input === "u") return [{ name: "ctrl-u" }];
+    return [];
+  }
+  const chars = Array.from(input)
+    .filter((char) => char >= " " && char !== "\u007f")
+    .map((char): Key => ({ name: "char", char }));
+  // On a slow line Esc and the next key arrive together and look like a chord with Alt, of which we have none.
+  return key.meta ? [{ name: "escape" }, ...chars] : chars;
+}

@@ -1,0 +1,137 @@
+import { Readable, Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
+import { setImmediate } from "node:timers/promises";
+import type { Terminal } from "../../cluster.js";
+
+/** What a real terminal's input has and a test's stream may not. */
+type RawInput = NodeJS.ReadableStream & { setRawMode?(raw: boolean): unknown };
+
+/**
+ * Ink's stdin. Ink would read the real one itself, turn it into text for good (`setEncoding`) and take bytes that belong to
+ * an attach. So we read the real one, give Ink text in pieces, and keep the terminal raw from start to end: between
+ * screen and attach no byte is echoed, lost or read by the wrong one.
+ */
+export class InkInput extends Readable {
+  readonly isTTY = true;
+  readonly #input: RawInput;
+  readonly #onGone: () => void;
+  #decoder = new StringDecoder("utf8");
+  #reading = false;
+  #pieces: string[] = [];
+  #feeding = false;
+
+  /** `onGone` is called when the terminal has gone away (end or error of its input). */
+  constructor(input: NodeJS.ReadableStream, onGone: () => void) {
+    super({ objectMode: true, read: () => undefined });
+    this.#input = input;
+    this.#onGone = onGone;
+    input.on("end", onGone);
+    input.on("error", onGone);
+    input.on("close", onGone);
+  }
+
+  /** Takes the terminal's input; everything typed goes to Ink from now on. */
+  open(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    this.#decoder = new StringDecoder("utf8");
+    this.#input.setRawMode?.(true);
+    this.#input.on("data", this.#onData);
+    this.#input.resume();
+  }
+
+  /** Lets go of the terminal's input; what was typed and not used yet is there for whoever reads next. */
+  release(): void {
+    if (!this.#reading) return;
+    this.#reading = false;
+    this.#input.off("data", this.#onData);
+    this.#input.pause();
+    const rest = this.#pieces.join("");
+    this.#pieces = [];
+    if (rest !== "") this.#input.unshift(Buffer.from(rest));
+  }
+
+  /** Lets go of everything, and leaves the terminal as it was found. */
+  close(): void {
+    this.release();
+    this.#input.off("end", this.#onGone);
+    this.#input.off("close", this.#onGone);
+    this.#input.setRawMode?.(false);
+  }
+
+  // Ink's own ideas about the terminal's input end here.
+  setRawMode(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+  override setEncoding(): this {
+    return this;
+  }
+
+  readonly #onData = (chunk: Buffer | string): void => {
+    const text = typeof chunk === "string" ? chunk : this.#decoder.write(chunk);
+    // Ink takes Enter, Tab and other control characters for keys only when they come alone. Escape stays with what follows.
+    // eslint-disable-next-line no-control-regex -- control characters are the subject
+    this.#pieces.push(
+      ...(text.match(/[\u0000-\u001a\u001c-\u001f\u007f]|[^\u0000-\u001a\u001c-\u001f\u007f]+/g) ?? []),
+    );
+    if (!this.#feeding) void this.#feed();
+  };
+
+  /** One piece at a time, so that what follows the Enter of an attach is not taken for commands but goes to the session. */
+  async #feed(): Promise<void> {
+    this.#feeding = true;
+    this.#input.pause();
+    for (let piece = this.#pieces.shift(); piece !== undefined; piece = this.#pieces.shift()) {
+      this.push(piece);
+      await setImmediate();
+    }
+    this.#feeding = false;
+    if (this.#reading) this.#input.resume();
+  }
+}
+
+/**
+ * Switching to the alternate screen leaves the cursor where it was, and Ink (8.0) draws its first frame from there: started
+ * behind a prompt that is not empty, every line would be off. So the cursor goes home with it.
+ */
+const ENTER_SCREEN = "\u001b[?1049h";
+const HOME = "\u001b[H";
+
+/** Ink's stdout: the terminal's output with the terminal's own idea of its size. */
+export class InkOutput extends Writable {
+  readonly isTTY = true;
+  readonly #terminal: Terminal;
+
+  constructor(terminal: Terminal) {
+    super({ decodeStrings: false });
+    this.#terminal = terminal;
+  }
+
+  get columns(): number {
+    return this.#terminal.size().cols;
+  }
+
+  get rows(): number {
+    return this.#terminal.size().rows;
+  }
+
+  override _write(chunk: string | Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
+    // Passed on at once: what is queued here would come out after what others print once the screen is closed. Terminals
+    // are written synchronously, so a slow one holds us back by itself.
+    this.#terminal.output.write(chunk.toString().replaceAll(ENTER_SCREEN, ENTER_SCREEN + HOME));
+    callback();
+  }
+}
+
+/**
+ * Ends every mode that the TUI or an attach may have set: mouse, bracketed paste, kitty keyboard, alternate screen, hidden
+ * cursor, colours. For the way out that nobody planned; the planned ones undo what they did.
+ */
+export const RESET_TERMINAL =
+  "\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1049l\u001b[?25h\u001b[0m";

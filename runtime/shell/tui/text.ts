@@ -1,0 +1,72 @@
+import { stripVTControlCharacters } from "node:util";
+import stringWidth from "string-width";
+
+/**
+ * Text from the wire made safe to print: no escape sequences, no control characters (C0, DEL, C1), nothing that changes the
+ * direction of what follows. A line end or tab becomes a space.
+ */
+export function clean(text: string): string {
+  if (PLAIN.test(text)) return text;
+  return stripVTControlCharacters(text)
+    .replaceAll(/[\t\n\r]+/g, " ")
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "");
+}
+/** Most text is this, and needs no second look. */
+const PLAIN = /^[\u0020-\u007e]*$/;
+
+/** Width in terminal columns. */
+export function widthOf(text: string): number {
+  return PLAIN.test(text) ? text.length : stringWidth(text);
+}
+
+const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
+
+/** Text of exactly `width` columns: cut with `…`, or filled with spaces. Takes text without escape sequences. */
+export function fit(text: string, width: number, align: "left" | "right" = "left"): string {
+  const cut = truncate(text, width);
+  const fill = " ".repeat(Math.max(0, width - widthOf(cut)));
+  return align === "left" ? cut + fill : fill + cut;
+}
+
+/** Text of at most `width` columns, cut with `…` where it is longer. */
+export function truncate(text: string, width: number): string {
+  if (width <= 0) return "";
+  if (widthOf(text) <= width) return text;
+  let kept = "";
+  let used = 0;
+  for (const { segment } of graphemes.segment(text)) {
+    const segmentWidth = widthOf(segment);
+    if (used + segmentWidth > width - 1) break;
+    kept += segment;
+    used += segmentWidth;
+  }
+  return `${kept}…`;
+}
+
+/** Text broken into lines of at most `width` columns, at spaces where there are any; given line ends stay. */
+export function wrap(text: string, width: number): string[] {
+  return text.split("\n").flatMap((paragraph) => wrapParagraph(clean(paragraph), Math.max(1, width)));
+}
+
+function wrapParagraph(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const joined = line === "" ? word : `${line} ${word}`;
+    if (widthOf(joined) <= width) {
+      line = joined;
+      continue;
+    }
+    if (line !== "") lines.push(line);
+    line = "";
+    // A word longer than a line (a path, a fingerprint) is cut where the line ends.
+    for (const { segment } of graphemes.segment(word)) {
+      if (widthOf(line) + widthOf(segment) > width) {
+        lines.push(line);
+        line = "";
+      }
+      line += segment;
+    }
+  }
+  return [...lines, line];
+}
