@@ -48,8 +48,8 @@ module.exports = {
     only(
       "inventory",
       "infra/inventory/",
-      ["runtime/domain/"],
-      "An inventory can be read and judged with no host in reach.",
+      ["runtime/domain/", "infra/connection/types\\."],
+      "An inventory can be read and judged with no host in reach; of connections it knows only what an address is.",
     ),
     only(
       "connection",

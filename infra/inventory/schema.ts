@@ -2,12 +2,19 @@ import { z } from "zod";
 import { AGENT_PORT, SHELL_PORT } from "../../runtime/domain/index.js";
 
 const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "must be a host name label: a-z, 0-9 and -");
-const Port = z.int().min(1).max(65535);
-const Percent = z.int().min(1).max(100);
+const Port = z
+  .int("must be a port, 1 to 65535")
+  .min(1, "must be a port, 1 to 65535")
+  .max(65535, "must be a port, 1 to 65535");
+const Percent = z
+  .int("must be a percentage, 1 to 100")
+  .min(1, "must be a percentage, 1 to 100")
+  .max(100, "must be a percentage, 1 to 100");
+/** A host name whose last label is all digits is an IPv4 address that somebody mistyped (RFC 3696, 2). */
+const HostName = z.hostname().refine((name) => !/(^|\.)\d+$/.test(name));
+const Reachable = z.union([z.ipv4(), z.ipv6(), HostName], { error: "must be an IP address or a host name" });
 /** An IPv4 or IPv6 address or a host name; `local` is this machine. */
-const Address = z.union([z.literal("local"), z.ipv4(), z.ipv6(), z.hostname()], {
-  error: "must be an IP address, a host name, or local",
-});
+const Address = z.union([z.literal("local"), Reachable], { error: "must be an IP address, a host name, or local" });
 const EnvName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be a variable's name");
 
 /** What every host may say, and `defaults` for all of them. */
@@ -37,7 +44,10 @@ const AgentOnly = z.strictObject({
 
 const HostIdentity = z.strictObject({
   name: Name,
+  /** Where this machine reaches it; `local` when it is this machine. */
   address: Address,
+  /** Where the cluster's other hosts reach it. Default the address; needed for a `local` host with others beside it. */
+  clusterAddress: Reachable.optional(),
   /** Pinned, as an OpenSSH public key line; else the inventory's `knownHosts` file must have it. */
   hostKey: z
     .string()
@@ -50,13 +60,16 @@ const HostIdentity = z.strictObject({
 const Shell = HostIdentity.partial({ hostKey: true })
   .extend(HostSettings.partial().shape)
   .extend({
-    /** Where agents reach tcp/223; default the address. */
+    /** tcp port of convocate-status, where agents report to. Default 223. */
     statusPort: Port.default(SHELL_PORT),
   });
 const Agent = HostIdentity.partial({ hostKey: true })
   .extend(HostSettings.partial().shape)
   .extend(AgentOnly.partial().shape)
-  .extend({ agentPort: Port.default(AGENT_PORT) });
+  .extend({
+    /** tcp port of convocate-agent. Default 222. */
+    agentPort: Port.default(AGENT_PORT),
+  });
 
 /** `infra/stacks/<stack>.yaml`: the hosts of one cluster. Parsed by `readInventory`, which tells every problem with its line. */
 export const InventoryFile = z.strictObject({

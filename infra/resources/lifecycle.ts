@@ -13,7 +13,7 @@ export interface LifecycleContext {
   pool: ConnectionPool;
   signal: AbortSignal;
   /** A line of progress, shown by the engine beside the resource; never a secret. */
-  progress(message: string): void;
+  progress: (message: string) => void;
 }
 
 /**

@@ -1,0 +1,78 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { HostAddress } from "../connection/types.js";
+import type { InventoryHost } from "../inventory/index.js";
+import { file } from "./entries.js";
+import { Files } from "../resources/files/resource.js";
+import { Firewall } from "../resources/firewall/resource.js";
+import { Packages } from "../resources/packages/resource.js";
+import { Runtime } from "../resources/runtime/resource.js";
+import { ServiceUser } from "../resources/service-user/resource.js";
+import { rsyslogDropIn } from "./texts/rsyslog.js";
+import type { Common } from "./common.js";
+
+const BASE_PACKAGES = [
+  "ca-certificates",
+  "cron",
+  "curl",
+  "git",
+  "jq",
+  "logrotate",
+  "openssh-client",
+  "rsyslog",
+  "rsyslog-gnutls",
+  "rsyslog-relp",
+  "sudo",
+  "tmux",
+  "ufw",
+  "zstd",
+];
+const ROLE_PACKAGES = { shell: ["dnsmasq"], agent: ["docker.io|docker-ce"] } as const;
+
+export interface BaseArgs {
+  machine: InventoryHost;
+  roles: readonly ("shell" | "agent")[];
+  /** Beside sshd's: as `222/tcp`. */
+  openPorts: readonly string[];
+  common: Common;
+}
+
+/** What a machine has once, whichever roles it plays: packages, the service user, our Node, the firewall. */
+export class Base extends pulumi.ComponentResource {
+  readonly host: HostAddress;
+  readonly packages: Packages;
+  readonly user: ServiceUser;
+  readonly runtime: Runtime;
+  readonly firewall: Firewall;
+  readonly rsyslog: Files;
+
+  constructor(args: BaseArgs, parent: pulumi.Resource) {
+    const { machine, common } = args;
+    const { name, host } = machine;
+    super("convocate:index:Base", `${name}/base`, {}, { parent });
+    this.host = host;
+    const packages = [...BASE_PACKAGES, ...args.roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
+    this.packages = new Packages(`${name}/packages`, { host, packages }, { parent: this });
+    this.user = new ServiceUser(`${name}/user`, { host, ...common.service }, { parent: this });
+    this.runtime = new Runtime(
+      `${name}/runtime`,
+      { host, version: common.nodeVersion },
+      // zstd comes with the packages, and a third of the bytes with zstd.
+      { parent: this, dependsOn: this.packages },
+    );
+    this.firewall = new Firewall(
+      `${name}/firewall`,
+      { host, allow: [...new Set([`${machine.sshPort}/tcp`, ...args.openPorts])].sort() },
+      { parent: this, dependsOn: this.packages },
+    );
+    this.rsyslog = new Files(
+      `${name}/rsyslog`,
+      {
+        host,
+        files: { [rsyslogDropIn.path]: file(rsyslogDropIn.content) },
+        reload: [["systemctl", "daemon-reload"]],
+      },
+      { parent: this },
+    );
+    this.registerOutputs();
+  }
+}

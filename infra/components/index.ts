@@ -1,0 +1,2 @@
+export { Cluster, type ClusterArgs } from "./cluster.js";
+export type { Common } from "./common.js";

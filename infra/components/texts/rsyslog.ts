@@ -1,0 +1,133 @@
+import { shellPaths } from "../../../runtime/domain/index.js";
+
+/** Name in the log server's certificate; agents' have the agent's name, which has no dot. */
+export const LOG_SERVER_NAME = "shell.convocate";
+export const LOG_PORT = 514;
+
+export const serverTls = {
+  folder: `${shellPaths.etc}/rsyslog-ca`,
+  ca: `${shellPaths.etc}/rsyslog-ca/ca.crt`,
+  cert: `${shellPaths.etc}/rsyslog-ca/server.crt`,
+  key: `${shellPaths.etc}/rsyslog-ca/server.key`,
+} as const;
+
+export const clientTls = {
+  folder: "/etc/convocate-agent/rsyslog-tls",
+  ca: "/etc/convocate-agent/rsyslog-tls/ca.crt",
+  cert: "/etc/convocate-agent/rsyslog-tls/client.crt",
+  key: "/etc/convocate-agent/rsyslog-tls/client.key",
+} as const;
+
+/** One file per agent, which turns its token into its id; included by the server's ruleset. */
+export const tokenFolder = `${shellPaths.etc}/log-agents`;
+export const tokenPath = (agentId: string): string => `${tokenFolder}/${agentId}.conf`;
+
+/** Pure. `agentId` is 8 of a-z and 0-9, `token` hexadecimal: nothing in them can end a string. */
+export function tokenRule(agentId: string, token: string): string {
+  return `# Written by convocate.
+if $.token == "${token}" then { set $.agent = "${agentId}"; }
+`;
+}
+
+/**
+ * The log server. Why so (shared experience with rsyslog 8.2302): no property gives the name in the peer's certificate, and
+ * host name, tag and text can be forged, so each agent adds a secret token that chooses its file. `Direct`, because a
+ * queue in memory loses lines that RELP has acknowledged. The list of names is read at start only. An output channel ends
+ * the quarantine file at its size; the versions of rsyslog that we support have no other limit in common.
+ */
+export function serverConfig(agentNames: readonly string[], group: string): string {
+  // An empty list would let everybody in who has a certificate of the authority.
+  const peers = agentNames.length > 0 ? [...agentNames].sort() : ["nobody.invalid"];
+  return `# Written by convocate: logs of the agents, one file each in ${shellPaths.logs}.
+module(load="imrelp")
+
+template(name="convocateFile" type="list") {
+  constant(value="${shellPaths.logs}/")
+  property(name="$.agent" securepath="replace")
+  constant(value=".log")
+}
+template(name="convocateLine" type="string" string="%timestamp:::date-rfc3339% %programname% %msg:::drop-last-lf%\\n")
+$outchannel convocateQuarantine,${shellPaths.logs}/quarantine.log,10485760
+
+ruleset(name="convocateAgents" queue.type="Direct") {
+  set $.token = re_extract($structured-data, "token=\\"([0-9a-f]{64})\\"", 0, 1, "");
+  set $.agent = "";
+  include(file="${tokenFolder}/*.conf" mode="optional")
+  if re_match($.agent, "^[a-z0-9]{8}\\$") then {
+    action(type="omfile" dynaFile="convocateFile" template="convocateLine" fileCreateMode="0640" fileOwner="root"
+      fileGroup="${group}" createDirs="off")
+  } else {
+    :omfile:$convocateQuarantine;convocateLine
+  }
+}
+
+input(type="imrelp" port="${LOG_PORT}" ruleset="convocateAgents" keepAlive="on" tls="on"
+  tls.caCert="${serverTls.ca}" tls.myCert="${serverTls.cert}" tls.myPrivKey="${serverTls.key}"
+  tls.authMode="name" tls.permittedPeer=[${peers.map((name) => `"${name}"`).join(", ")}])
+`;
+}
+
+/**
+ * An agent's end. The journal has the agent's lines and, through Docker's journald driver, the sessions'; the same lines
+ * come again by imuxsock and go where the host sends its own, so what imjournal brings ends here. The queue is on disk:
+ * nothing is lost while the shell is down. `shell` is an address or a host name.
+ */
+export function clientConfig(shell: string, token: string): string {
+  return `# Written by convocate: logs of the agent and its sessions, to the shell host.
+module(load="omrelp")
+module(load="imjournal" StateFile="convocate-imjournal" PersistStateInterval="100" Ratelimit.Interval="0"
+  IgnorePreviousMessages="on")
+
+template(name="convocateForward" type="string"
+  string="<%PRI%>1 %TIMESTAMP:::date-rfc3339% %HOSTNAME% %programname% - - [convocate@32473 token=\\"${token}\\"] %msg%")
+
+ruleset(name="convocateForward" queue.type="Direct") {
+  action(type="omrelp" name="convocate" target="${shell}" port="${LOG_PORT}" template="convocateForward" timeout="30"
+    tls="on" tls.caCert="${clientTls.ca}" tls.myCert="${clientTls.cert}" tls.myPrivKey="${clientTls.key}"
+    tls.authMode="name" tls.permittedPeer=["${LOG_SERVER_NAME}"]
+    queue.type="Disk" queue.filename="convocate-forward" queue.size="5000000" queue.maxDiskSpace="1g"
+    queue.checkpointInterval="100" queue.saveOnShutdown="on"
+    action.resumeRetryCount="-1" action.resumeInterval="2" action.resumeIntervalMax="10")
+}
+
+if $inputname == "imjournal" then {
+  if $!_SYSTEMD_UNIT == "convocate-agent.service" or $!CONTAINER_NAME startswith "convocate-session-" then {
+    call convocateForward
+  }
+  stop
+}
+`;
+}
+
+/** rsyslog starts without what it cannot parse, and says so in its log only: so it is asked first, and fails loudly. */
+export const restartRsyslog: string[][] = [
+  ["rsyslogd", "-N1"],
+  ["systemctl", "restart", "rsyslog.service"],
+];
+
+/** systemd gives rsyslog up after a few quick restarts, which a rollout to many agents brings. */
+export const rsyslogDropIn = {
+  path: "/etc/systemd/system/rsyslog.service.d/10-convocate.conf",
+  content: "# Written by convocate.\n[Unit]\nStartLimitIntervalSec=0\n",
+} as const;
+
+/** A burst of one session must not cost another's lines. */
+export const journaldDropIn = {
+  path: "/etc/systemd/journald.conf.d/10-convocate.conf",
+  content: "# Written by convocate.\n[Journal]\nRateLimitIntervalSec=0\nRateLimitBurst=0\n",
+} as const;
+
+export const logrotateConfig = `# Written by convocate.
+${shellPaths.logs}/*.log {
+  daily
+  rotate 14
+  missingok
+  notifempty
+  compress
+  delaycompress
+  sharedscripts
+  postrotate
+    systemctl kill --signal=HUP --kill-who=main rsyslog.service
+  endscript
+}
+`;

@@ -1,0 +1,86 @@
+import { generateKeyPair, randomBytes, X509Certificate } from "node:crypto";
+import { promisify } from "node:util";
+import forge from "node-forge";
+
+const DAY_MS = 86_400_000;
+
+export interface IssuedCertificate {
+  certPem: string;
+  /** PKCS#8, unencrypted: a secret. */
+  keyPem: string;
+}
+
+/**
+ * RSA-3072 keys by OpenSSL; node-forge, which cannot do ECDSA, only builds and signs the X.509 structure.
+ */
+async function newKey(): Promise<{ publicPem: string; keyPem: string }> {
+  const { publicKey, privateKey } = await promisify(generateKeyPair)("rsa", {
+    modulusLength: 3072,
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
+  return { publicPem: publicKey, keyPem: privateKey };
+}
+
+function certificate(publicPem: string, commonName: string, days: number): forge.pki.Certificate {
+  const cert = forge.pki.createCertificate();
+  cert.publicKey = forge.pki.publicKeyFromPem(publicPem);
+  // A leading 01 keeps the number positive, whatever follows.
+  cert.serialNumber = `01${randomBytes(15).toString("hex")}`;
+  // An hour of grace for hosts whose clocks are behind.
+  cert.validity.notBefore = new Date(Date.now() - 3_600_000);
+  cert.validity.notAfter = new Date(Date.now() + days * DAY_MS);
+  cert.setSubject([{ name: "commonName", value: commonName }]);
+  return cert;
+}
+
+/** A certificate authority of its own key, which signs certificates and no further authorities. Ten years (SPEC 8.4). */
+export async function newAuthority(commonName: string): Promise<IssuedCertificate> {
+  const { publicPem, keyPem } = await newKey();
+  const cert = certificate(publicPem, commonName, 3653);
+  cert.setIssuer(cert.subject.attributes);
+  cert.setExtensions([
+    { name: "basicConstraints", cA: true, pathLenConstraint: 0, critical: true },
+    { name: "keyUsage", keyCertSign: true, cRLSign: true, critical: true },
+    { name: "subjectKeyIdentifier" },
+  ]);
+  cert.sign(forge.pki.privateKeyFromPem(keyPem), forge.md.sha256.create());
+  return { certPem: unixLines(forge.pki.certificateToPem(cert)), keyPem };
+}
+
+/**
+ * A certificate for one name and one use, a year long (SPEC 8.4). Its CN is its only SAN: rsyslog's gtls driver takes
+ * either for the peer's name.
+ */
+export async function newCertificate(
+  authority: IssuedCertificate,
+  commonName: string,
+  usage: "server" | "client",
+): Promise<IssuedCertificate> {
+  const issuer = forge.pki.certificateFromPem(authority.certPem);
+  const { publicPem, keyPem } = await newKey();
+  const cert = certificate(publicPem, commonName, 365);
+  cert.setIssuer(issuer.subject.attributes);
+  cert.setExtensions([
+    { name: "basicConstraints", cA: false },
+    { name: "keyUsage", digitalSignature: true, keyEncipherment: true, critical: true },
+    { name: "extKeyUsage", serverAuth: usage === "server", clientAuth: usage === "client" },
+    { name: "subjectAltName", altNames: [{ type: 2, value: commonName }] },
+    { name: "subjectKeyIdentifier" },
+    { name: "authorityKeyIdentifier", keyIdentifier: issuer.generateSubjectKeyIdentifier().getBytes() },
+  ]);
+  cert.sign(forge.pki.privateKeyFromPem(authority.keyPem), forge.md.sha256.create());
+  return { certPem: unixLines(forge.pki.certificateToPem(cert)), keyPem };
+}
+
+const unixLines = (pem: string): string => pem.replaceAll("\r\n", "\n");
+
+/** Whole days until the certificate ends; negative when it has. */
+export function daysLeft(certPem: string, nowMs: number): number {
+  return Math.floor((Date.parse(new X509Certificate(certPem).validTo) - nowMs) / DAY_MS);
+}
+
+/** True when the authority's key signed the certificate. */
+export function isIssuedBy(certPem: string, authorityPem: string): boolean {
+  return new X509Certificate(certPem).verify(new X509Certificate(authorityPem).publicKey);
+}

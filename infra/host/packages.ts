@@ -1,0 +1,86 @@
+import { ConvocateError } from "../../runtime/domain/index.js";
+import type { Connection } from "../connection/types.js";
+import { withSignal } from "./script.js";
+
+/** What a package list asks for: a name, or alternatives as `docker.io|docker-ce`, of which the first is installed. */
+export const PACKAGE_SPEC = /^[a-z0-9][a-z0-9+.-]+(\|[a-z0-9][a-z0-9+.-]+)*$/;
+
+export const queryArgv = (): string[] => ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n"];
+
+/** Names of the installed packages in what `queryArgv` printed. Pure. */
+export function parseQuery(stdout: string): Set<string> {
+  const installed = new Set<string>();
+  for (const line of stdout.split("\n")) {
+    const [name, status] = line.split(" ");
+    if (name && status === "installed") installed.add(name);
+  }
+  return installed;
+}
+
+/** Which of the wanted specs are satisfied. Pure. */
+export function satisfied(wanted: readonly string[], installed: ReadonlySet<string>): string[] {
+  return wanted.filter((spec) => spec.split("|").some((name) => installed.has(name)));
+}
+
+/** apt waits this long for another one's lock, unattended-upgrades for instance. */
+const LOCK_TIMEOUT_S = 300;
+const apt = (...args: string[]): string[] => [
+  "env",
+  "DEBIAN_FRONTEND=noninteractive",
+  "NEEDRESTART_SUSPEND=1",
+  "apt-get",
+  "-q",
+  "-o",
+  `DPkg::Lock::Timeout=${LOCK_TIMEOUT_S}`,
+  ...args,
+];
+
+export const updateArgv = (): string[] => apt("update");
+
+/** Keeps a configuration file that somebody changed, so that no question is asked. */
+export const installArgv = (names: readonly string[]): string[] =>
+  apt(
+    "install",
+    "-y",
+    "--no-install-recommends",
+    "-o",
+    "Dpkg::Options::=--force-confdef",
+    "-o",
+    "Dpkg::Options::=--force-confold",
+    "--",
+    ...names,
+  );
+
+/** What an interrupted dpkg wants first; nothing to do is no error. */
+export const configureArgv = (): string[] => ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"];
+
+export async function installedPackages(connection: Connection, signal?: AbortSignal): Promise<Set<string>> {
+  const { stdout } = await connection.run(queryArgv(), withSignal(signal));
+  return parseQuery(stdout);
+}
+
+/**
+ * Installs what is missing. The lists are fetched first, since those of a fresh or an old host name packages that the
+ * archives no longer have; `update` has a lock of its own that apt does not wait for, hence the second try.
+ */
+export async function installPackages(
+  connection: Connection,
+  specs: readonly string[],
+  options: { signal?: AbortSignal; progress?: (message: string) => void } = {},
+): Promise<void> {
+  const names = specs.map((spec) => spec.split("|")[0] as string);
+  if (names.length === 0) return;
+  const run = (argv: string[], timeoutMs: number): Promise<unknown> =>
+    connection.run(argv, { timeoutMs, ...withSignal(options.signal) });
+  options.progress?.("apt-get update");
+  try {
+    await run(updateArgv(), 300_000);
+  } catch (error) {
+    if (!(error instanceof ConvocateError) || error.code !== "COMMAND_FAILED") throw error;
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+    await run(updateArgv(), 300_000);
+  }
+  options.progress?.(`installing ${names.length} packages: ${names.join(" ")}`);
+  await run(configureArgv(), 300_000);
+  await run(installArgv(names), LOCK_TIMEOUT_S * 1000 + 1_200_000);
+}

@@ -1,0 +1,221 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "@jest/globals";
+import { ConvocateError } from "../../runtime/domain/index.js";
+import { InventoryEdit } from "./edit.js";
+import { KnownHosts } from "./knownHosts.js";
+import { parseInventory, readInventory } from "./read.js";
+
+const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
+const KEY2 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdX2kVCc7YkLTQ+Tvqy3v5Sm2y9DHSp8WkqmKmGnBTE";
+const directory = mkdtempSync(join(tmpdir(), "convocate-inventory-"));
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+const file = (name: string, text: string): string => {
+  const path = join(directory, name);
+  writeFileSync(path, text);
+  return path;
+};
+/** The problems of a text, as `line:column: message`, without the first line that counts them. */
+const problemsOf = (text: string): string[] => {
+  try {
+    parseInventory(text, join(directory, "bad.yaml"));
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConvocateError);
+    expect(error).toMatchObject({ code: "BAD_INVENTORY", exitCode: 2 });
+    const [count, ...lines] = (error as Error).message.split("\n");
+    expect(count).toContain(lines.length === 1 ? "1 problem" : `${lines.length} problems`);
+    return lines.map((line) => line.replace(`${join(directory, "bad.yaml")}:`, ""));
+  }
+  return [];
+};
+
+describe("a good inventory", () => {
+  test("comes with every default applied, paths absolute, and keys without their comments", () => {
+    file("known", `10.0.0.2 ${KEY2}\n`);
+    const inventory = readInventory(
+      file(
+        "good.yaml",
+        `cluster: prod
+knownHosts: known
+shell: { name: shell, address: 10.0.0.1, hostKey: ${KEY} somebody@somewhere }
+agents:
+  - { name: a1, address: 10.0.0.2, user: me, session: { env: { B: "2" } } }
+  - { name: a2, address: 10.0.0.1, cpuPercent: 50, hostKey: ${KEY}, identityFile: ~/.ssh/id }
+defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A: "1" } }, labels: { rack: r1 } }
+`,
+      ),
+    );
+    expect(inventory.shell).toEqual({
+      name: "shell",
+      host: {
+        via: "ssh",
+        name: "shell",
+        address: "10.0.0.1",
+        port: 22,
+        user: "admin",
+        hostKeys: [KEY],
+        identityFile: join(directory, "keys/id"),
+      },
+      clusterAddress: "10.0.0.1",
+      sshPort: 22,
+      statusPort: 223,
+    });
+    const [a1, a2] = inventory.agents;
+    expect(a1).toMatchObject({
+      host: { user: "me", hostKeys: [KEY2] },
+      agentPort: 222,
+      cpuPercent: 90,
+      onShellHost: false,
+    });
+    expect(a1?.session).toEqual({ sudo: false, env: { A: "1", B: "2" } });
+    expect(a2).toMatchObject({ host: { identityFile: join(homedir(), ".ssh/id") }, cpuPercent: 50, onShellHost: true });
+    expect(a2?.labels).toEqual({ rack: "r1" });
+    expect(inventory.service).toEqual({ user: "claude", uid: 1337, gid: 1337, home: "/home/claude" });
+  });
+
+  test("local needs no key, and alone no address", () => {
+    const inventory = parseInventory(
+      "cluster: one\nshell: { name: me, address: local }\nagents: [{ name: me, address: local }]\n",
+      join(directory, "local.yaml"),
+    );
+    expect(inventory.shell).toMatchObject({ host: { via: "local", name: "me" }, clusterAddress: "127.0.0.1" });
+    expect(inventory.agents[0]?.onShellHost).toBe(true);
+  });
+});
+
+describe("a bad inventory", () => {
+  test("has every problem told, each with its line and what to do", () => {
+    const problems = problemsOf(`cluster: prod
+shell:
+  name: shell
+  adress: 10.0.0.1
+agents:
+  - name: a1
+    address: 10.0.0.2
+    port: 70000
+    hostKey: ${KEY}
+  - name: a1
+    address: 300.1.2.3
+  - name: a3
+    address: 10.0.0.2
+    port: 70000
+    cpuPercent: 0
+    session: { sudo: "yes", bogus: 1 }
+`);
+    expect(problems).toEqual([
+      "3:3: shell.address is missing: add it",
+      "4:3: unknown key shell.adress: did you mean address?",
+      "8:11: agents[0].port is 70000: must be a port, 1 to 65535",
+      "10:11: agents[1].name is a1, the name of agents[0] too: give it another",
+      '11:14: agents[1].address is "300.1.2.3": must be an IP address, a host name, or local',
+      "13:14: agents[2] is at 10.0.0.2:70000, where agents[0] is too: one machine can be one agent only",
+      "14:11: agents[2].port is 70000: must be a port, 1 to 65535",
+      "15:17: agents[2].cpuPercent is 0: must be a percentage, 1 to 100",
+      '16:22: agents[2].session.sudo is "yes": must be true or false',
+      "16:29: unknown key agents[2].session.bogus: remove it; known here: sudo, env, memoryBytes, pids",
+    ]);
+  });
+
+  test("broken YAML and keys given twice are told with their lines", () => {
+    expect(problemsOf("cluster: x\nshell: {name: a\nagents: []\n").join("\n")).toMatch(/^[23]:\d+: /m);
+    expect(problemsOf("cluster: x\ncluster: y\n")).toEqual(["2:1: Map keys must be unique: mend the YAML here"]);
+  });
+
+  test("an empty file, a list and a text say what is missing", () => {
+    for (const text of ["", "- a\n", "just text\n"])
+      expect(problemsOf(text)).toEqual([expect.stringContaining("must be a map")]);
+  });
+
+  test("a host without a pinned key is told with the command that pins it", () => {
+    const text = `cluster: x\nknownHosts: nowhere\nshell: { name: s, address: 10.0.0.1 }\nagents: [{ name: a, address: 10.0.0.2 }]\n`;
+    const [shell, agent] = problemsOf(text);
+    expect(shell).toContain("3:28: shell (s) has no pinned host key, and the knownHosts file");
+    expect(agent).toContain("convocate-host init-agent --host a");
+  });
+
+  test("two agents behind one address need ports of their own", () => {
+    const agent = (name: string, port: number): string =>
+      `  - { name: ${name}, address: h.example, port: ${port}, hostKey: ${KEY} }`;
+    const text = `cluster: x\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\nagents:\n${agent("a", 22)}\n${agent("b", 23)}\n`;
+    expect(problemsOf(text)).toEqual([expect.stringContaining("5:25: agents[1] would listen on h.example:222")]);
+  });
+
+  test("a local host among others must say where they reach it", () => {
+    const text = `cluster: x\nshell: { name: s, address: local }\nagents: [{ name: a, address: 10.0.0.2, hostKey: ${KEY} }]\n`;
+    expect(problemsOf(text)).toEqual([expect.stringContaining("2:28: shell is local")]);
+  });
+
+  test("an inventory that is not there names the file and what to do", () => {
+    expect(() => readInventory("/nowhere/x.yaml")).toThrow("no inventory at /nowhere/x.yaml: write one");
+  });
+});
+
+describe("known hosts", () => {
+  test("finds what ssh-keygen finds: plain, hashed, with a port, by pattern; and leaves out what is revoked", () => {
+    const path = file(
+      "known_hosts",
+      `plain,10.0.0.9 ${KEY}\n[porty]:2222 ${KEY2}\n*.lab,!not.lab ${KEY}\n@cert-authority *.lab ${KEY2}\n`,
+    );
+    execFileSync("ssh-keygen", ["-q", "-H", "-f", path], { stdio: "ignore" });
+    const hashed = readFileSync(path, "utf8");
+    expect(hashed).toContain("|1|");
+    const known = new KnownHosts(`${hashed}\n@revoked plain ${KEY}\nplain ${KEY2}\n`);
+    expect(known.keysOf("10.0.0.9", 22)).toEqual([KEY]);
+    expect(known.keysOf("porty", 2222)).toEqual([KEY2]);
+    expect(known.keysOf("porty", 22)).toEqual([]);
+    expect(known.keysOf("a.lab", 22)).toEqual([KEY]);
+    expect(known.keysOf("not.lab", 22)).toEqual([]);
+    expect(known.keysOf("plain", 22)).toEqual([KEY2]);
+  });
+});
+
+describe("editing", () => {
+  const text = `# our hosts
+cluster: prod # the only one
+
+shell:
+  name: shell
+  address: 10.0.0.1 # in the cellar
+agents:
+  # the fast one
+  - name: a1
+    address: 10.0.0.2
+`;
+
+  test("pins a key and adds an agent, and keeps every comment", () => {
+    const path = file("edit.yaml", text);
+    const edit = InventoryEdit.open(path);
+    expect(edit.find("agent", "10.0.0.2")).toEqual({ role: "agent", name: "a1", address: "10.0.0.2" });
+    edit.put("shell", { name: "shell", address: "10.0.0.1", hostKey: KEY });
+    edit.put("agent", { name: "a1", address: "10.0.0.2", hostKey: KEY });
+    edit.put("agent", { name: "a2", address: "10.0.0.3", user: "admin", port: 2222, hostKey: KEY2 });
+    expect(edit.save()).toBe(true);
+    const after = readFileSync(path, "utf8");
+    for (const comment of ["# our hosts", "# the only one", "# in the cellar", "# the fast one"])
+      expect(after).toContain(comment);
+    const inventory = readInventory(path);
+    expect(inventory.agents.map((agent) => agent.host)).toMatchObject([
+      { name: "a1", hostKeys: [KEY] },
+      { name: "a2", address: "10.0.0.3", user: "admin", port: 2222, hostKeys: [KEY2] },
+    ]);
+    const again = InventoryEdit.open(path);
+    again.put("agent", { name: "a2", address: "10.0.0.3", user: "admin" });
+    expect(again.save()).toBe(false);
+    expect(readFileSync(path, "utf8")).toBe(after);
+  });
+
+  test("starts a list of agents where there is none", () => {
+    const path = file(
+      "first.yaml",
+      `cluster: x\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\nagents: [] # none yet\n`,
+    );
+    const edit = InventoryEdit.open(path);
+    edit.put("agent", { name: "a1", address: "10.0.0.2", hostKey: KEY });
+    edit.save();
+    expect(readInventory(path).agents).toHaveLength(1);
+    expect(readFileSync(path, "utf8")).toContain("# none yet");
+  });
+});

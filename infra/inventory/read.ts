@@ -1,0 +1,195 @@
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, relative, resolve } from "node:path";
+import { ConvocateError } from "../../runtime/domain/index.js";
+import type { HostAddress } from "../connection/types.js";
+import { InventoryDocument } from "./document.js";
+import { KnownHosts } from "./knownHosts.js";
+import { badInventory, pathText, type Problem } from "./problem.js";
+import { crossProblems } from "./rules.js";
+import { InventoryFile } from "./schema.js";
+
+/** What the shell host and the agents have in common. */
+export interface InventoryHost {
+  name: string;
+  /** How this machine reaches it, defaults applied; what resources take as their host. */
+  host: HostAddress;
+  /** Address at which the cluster's other hosts reach it. */
+  clusterAddress: string;
+  /** tcp port of sshd, for the firewall. */
+  sshPort: number;
+}
+
+export interface InventoryShell extends InventoryHost {
+  statusPort: number;
+}
+
+export interface InventoryAgent extends InventoryHost {
+  agentPort: number;
+  /** Share of the host that the slice may use, in percent. */
+  cpuPercent: number;
+  memoryPercent: number;
+  labels: Record<string, string>;
+  session: NonNullable<InventoryFile["agents"][number]["session"]>;
+  /** True when the shell host is this same machine. */
+  onShellHost: boolean;
+}
+
+/** A cluster as its inventory says, with every default applied and every path absolute. */
+export interface Inventory {
+  /** The file, absolute. */
+  path: string;
+  cluster: string;
+  shell: InventoryShell;
+  agents: InventoryAgent[];
+  service: InventoryFile["service"];
+  image: InventoryFile["image"];
+}
+
+type HostFile = InventoryFile["shell"] | InventoryFile["agents"][number];
+
+/** Reads and judges an inventory as a whole; throws BAD_INVENTORY with a line per problem. Touches no host. */
+export function readInventory(path: string): Inventory {
+  const absolute = resolve(path);
+  return parseInventory(readText(absolute), absolute);
+}
+
+/** As `readInventory`, of a text that would stand at `path`. */
+export function parseInventory(text: string, path: string): Inventory {
+  const file = shortest(path);
+  const document = new InventoryDocument(text);
+  const syntax = document.syntaxProblems();
+  if (syntax.length > 0) throw badInventory(file, syntax);
+
+  const parsed = InventoryFile.safeParse(document.yaml.toJS());
+  const problems = [
+    ...(parsed.success ? [] : document.schemaProblems(InventoryFile, parsed.error.issues)),
+    ...crossProblems(document),
+  ];
+  if (!parsed.success) throw badInventory(file, problems);
+  const inventory = new Resolver(parsed.data, document, path).resolve(problems);
+  if (problems.length > 0) throw badInventory(file, problems);
+  return inventory;
+}
+
+class Resolver {
+  readonly #knownHosts: KnownHosts;
+  readonly #missingKnownHosts: string | undefined;
+
+  constructor(
+    private readonly file: InventoryFile,
+    private readonly document: InventoryDocument,
+    private readonly path: string,
+  ) {
+    let text = "";
+    if (file.knownHosts !== undefined) {
+      const at = this.#absolute(file.knownHosts);
+      try {
+        text = readFileSync(at, "utf8");
+      } catch {
+        this.#missingKnownHosts = at;
+      }
+    }
+    this.#knownHosts = new KnownHosts(text);
+  }
+
+  resolve(problems: Problem[]): Inventory {
+    const { file } = this;
+    const shell: InventoryShell = { ...this.#host(file.shell, ["shell"], problems), statusPort: file.shell.statusPort };
+    return {
+      path: this.path,
+      cluster: file.cluster,
+      shell,
+      agents: file.agents.map((agent, i) => {
+        const host = this.#host(agent, ["agents", i], problems);
+        return {
+          ...host,
+          agentPort: agent.agentPort,
+          cpuPercent: agent.cpuPercent ?? file.defaults.cpuPercent ?? 90,
+          memoryPercent: agent.memoryPercent ?? file.defaults.memoryPercent ?? 90,
+          labels: { ...file.defaults.labels, ...agent.labels },
+          session: {
+            ...file.defaults.session,
+            ...agent.session,
+            env: { ...file.defaults.session?.env, ...agent.session?.env },
+          },
+          onShellHost: sameMachine(shell.host, host.host),
+        };
+      }),
+      service: file.service,
+      image: file.image,
+    };
+  }
+
+  #host(entry: HostFile, path: (string | number)[], problems: Problem[]): InventoryHost {
+    const { defaults } = this.file;
+    const { name } = entry;
+    const sshPort = entry.port ?? defaults.port ?? 22;
+    if (entry.address === "local")
+      return { name, host: { via: "local", name }, clusterAddress: entry.clusterAddress ?? "127.0.0.1", sshPort };
+    const identityFile = entry.identityFile ?? defaults.identityFile;
+    const hostKeys = entry.hostKey ? [keyOnly(entry.hostKey)] : this.#knownHosts.keysOf(entry.address, sshPort);
+    if (hostKeys.length === 0) problems.push(this.#missingKey(name, path));
+    return {
+      name,
+      host: {
+        via: "ssh",
+        name,
+        address: entry.address,
+        port: sshPort,
+        user: entry.user ?? defaults.user ?? "root",
+        hostKeys,
+        ...(identityFile !== undefined && { identityFile: this.#absolute(identityFile) }),
+      },
+      clusterAddress: entry.clusterAddress ?? entry.address,
+      sshPort,
+    };
+  }
+
+  #missingKey(name: string, path: (string | number)[]): Problem {
+    const verb = path[0] === "shell" ? "init-shell" : "init-agent";
+    const from = this.#missingKnownHosts
+      ? `no pinned host key, and the knownHosts file ${shortest(this.#missingKnownHosts)} is not there`
+      : "no pinned host key";
+    return this.document.problem(
+      [...path, "address"],
+      `${pathText(path)} (${name}) has ${from}: add hostKey, or run convocate-host ${verb} --host ${name}, which shows and pins it`,
+    );
+  }
+
+  /** Relative to the inventory, `~` being the operator's home. */
+  #absolute(path: string): string {
+    return resolve(dirname(this.path), path.replace(/^~(?=\/|$)/, homedir()));
+  }
+}
+
+/** Type and key without the comment, so that editing a comment changes no resource. */
+function keyOnly(line: string): string {
+  return line.split(" ").slice(0, 2).join(" ");
+}
+
+function sameMachine(a: HostAddress, b: HostAddress): boolean {
+  if (a.via === "local" || b.via === "local") return a.via === b.via;
+  return a.address === b.address && a.port === b.port;
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+    throw new ConvocateError(
+      "BAD_INVENTORY",
+      missing
+        ? `no inventory at ${shortest(path)}: write one as infra/stacks/example.yaml shows, or name the stack (--stack)`
+        : `the inventory ${shortest(path)} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+      { cause: error },
+    );
+  }
+}
+
+/** Relative to where we are when that is below, so that an editor finds it. */
+function shortest(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith("..") ? path : short;
+}

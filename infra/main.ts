@@ -1,0 +1,27 @@
+import { resolve } from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { Cluster } from "./components/index.js";
+import { checkoutRoot } from "./host/checkout.js";
+import { imageSource } from "./host/image-source.js";
+import { builtRelease, programFiles } from "./host/program.js";
+import { runtimeVersion } from "./host/runtime.js";
+import { readInventory } from "./inventory/index.js";
+
+// The Pulumi program: the stack's inventory in, a cluster out.
+const path = new pulumi.Config("convocate").get("inventory") ?? `infra/stacks/${pulumi.getStack()}.yaml`;
+const inventory = readInventory(resolve(checkoutRoot(), path));
+
+const cluster = new Cluster({
+  inventory,
+  imageSource: imageSource(),
+  common: {
+    cluster: inventory.cluster,
+    service: inventory.service,
+    release: builtRelease(),
+    nodeVersion: runtimeVersion(),
+    programs: { convocate: programFiles("convocate"), "convocate-agent": programFiles("convocate-agent") },
+  },
+});
+
+/** Agent ids by the inventory's names. */
+export const agents = cluster.agents;

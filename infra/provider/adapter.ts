@@ -1,0 +1,154 @@
+import { ConvocateError } from "../../runtime/domain/index.js";
+import type { ConnectionPool } from "../connection/index.js";
+import type { Difference, Lifecycle } from "../resources/lifecycle.js";
+import { propertyPath, topProperty, UNKNOWN, type Decoded, type Plain } from "./values.js";
+
+export interface CheckFailure {
+  property: string;
+  reason: string;
+}
+
+/** Values to send back, and which of them are secrets. */
+export interface Result {
+  values: object;
+  secrets: ReadonlySet<string>;
+}
+
+/**
+ * What the engine asks of a provider, in plain values, answered by lifecycles. It knows no kind by name. Previews come to
+ * no lifecycle's create or update: what they would bring is unknown, and the host is left alone.
+ */
+export class Adapter {
+  readonly #lifecycles: ReadonlyMap<string, Lifecycle>;
+  readonly #cancel = new AbortController();
+
+  constructor(
+    lifecycles: readonly Lifecycle[],
+    private readonly pool: ConnectionPool,
+    private readonly progress: (urn: string, message: string) => void,
+  ) {
+    this.#lifecycles = new Map(lifecycles.map((lifecycle) => [lifecycle.kind, lifecycle]));
+  }
+
+  /** Ends what is under way; every operation after it fails with INTERRUPTED. */
+  cancel(): void {
+    this.#cancel.abort(new ConvocateError("INTERRUPTED", "interrupted: run it again to complete it"));
+  }
+
+  check(urn: string, news: Decoded): CheckFailure[] {
+    const parsed = this.#lifecycle(urn).inputs.safeParse(news.plain);
+    if (parsed.success) return [];
+    return parsed.error.issues
+      .filter((issue) => !news.unknowns.some((unknown) => overlap(unknown, issue.path)))
+      .map((issue) => ({ property: propertyPath(issue.path), reason: issue.message }));
+  }
+
+  diff(urn: string, state: Decoded, news: Decoded): Difference[] {
+    const lifecycle = this.#lifecycle(urn);
+    if (news.unknowns.length === 0) return lifecycle.diff(state.plain, this.#inputs(lifecycle, urn, news.plain));
+    return this.#diffWithUnknowns(lifecycle, state, news);
+  }
+
+  async create(urn: string, news: Decoded, preview: boolean): Promise<Result & { id: string }> {
+    const lifecycle = this.#lifecycle(urn);
+    const secrets = new Set([...lifecycle.secretOutputs, ...news.secrets]);
+    // What is not in the answer of a preview, the SDK takes as unknown: so are all outputs that are no inputs.
+    if (preview) return { id: "", values: news.plain, secrets };
+    const created = await lifecycle.create(this.#inputs(lifecycle, urn, news.plain), this.#context(urn));
+    return { id: created.id, values: created.state, secrets };
+  }
+
+  async update(urn: string, state: Decoded, news: Decoded, preview: boolean): Promise<Result> {
+    const lifecycle = this.#lifecycle(urn);
+    const secrets = new Set([...lifecycle.secretOutputs, ...news.secrets]);
+    if (preview) {
+      const unknown = (lifecycle.volatileOutputs ?? []).map((name): [string, unknown] => [name, UNKNOWN]);
+      return { values: { ...state.plain, ...Object.fromEntries<unknown>(unknown) }, secrets };
+    }
+    const inputs = this.#inputs(lifecycle, urn, news.plain);
+    return { values: await lifecycle.update(state.plain, inputs, this.#context(urn)), secrets };
+  }
+
+  /** What is on the host; null when the resource is gone. */
+  async read(urn: string, state: Decoded, inputs: Decoded): Promise<Result | null> {
+    const lifecycle = this.#lifecycle(urn);
+    const secrets = new Set([...lifecycle.secretOutputs, ...state.secrets]);
+    const parsed = lifecycle.inputs.safeParse(inputs.plain);
+    // Inputs of another release than this one: they differ from the new ones anyway, so the next `up` makes it right.
+    if (!parsed.success) return { values: state.plain, secrets };
+    const seen = await lifecycle.read(state.plain, parsed.data, this.#context(urn));
+    return seen && { values: seen, secrets };
+  }
+
+  async delete(urn: string, state: Decoded): Promise<void> {
+    await this.#lifecycle(urn).delete(state.plain, this.#context(urn));
+  }
+
+  #lifecycle(urn: string): Lifecycle {
+    const kind = kindOf(urn);
+    const lifecycle = this.#lifecycles.get(kind);
+    if (lifecycle) return lifecycle;
+    throw new ConvocateError(
+      "BAD_REQUEST",
+      `this release knows no kind of resource called ${kind}: use the release that made it`,
+    );
+  }
+
+  #inputs(lifecycle: Lifecycle, urn: string, plain: Plain): object {
+    const parsed = lifecycle.inputs.safeParse(plain);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0];
+    throw new ConvocateError(
+      "BAD_REQUEST",
+      `${nameOf(urn)}: ${propertyPath(issue?.path ?? [])} is not as it must be: ${issue?.message ?? ""}`,
+    );
+  }
+
+  #context(urn: string): Parameters<Lifecycle["read"]>[2] {
+    this.#cancel.signal.throwIfAborted();
+    return { pool: this.pool, signal: this.#cancel.signal, progress: (message) => this.progress(urn, message) };
+  }
+
+  /**
+   * Where a value is not known yet, the lifecycle sees the UNKNOWN text in its place, which differs from anything real. A
+   * kind that cannot work with such a text leaves us with the properties that hold it. An unknown value never replaces:
+   * it may well turn out to be the old one.
+   */
+  #diffWithUnknowns(lifecycle: Lifecycle, state: Decoded, news: Decoded): Difference[] {
+    const unknown = new Set(news.unknowns.map((path) => String(path[0])));
+    let found: Difference[] = [];
+    const parsed = lifecycle.inputs.safeParse(news.plain);
+    if (parsed.success) {
+      try {
+        found = lifecycle.diff(state.plain, parsed.data);
+      } catch {
+        found = [];
+      }
+    }
+    const named = new Set(found.map((difference) => topProperty(difference.path)));
+    const rest = [...unknown].filter((property) => !named.has(property));
+    return [
+      ...found.map(({ path, kind, replace }) => ({
+        path,
+        kind,
+        replace: replace === true && !unknown.has(topProperty(path)),
+      })),
+      ...rest.map((property): Difference => ({ path: property, kind: "change" })),
+    ];
+  }
+}
+
+/** `Files` of `urn:pulumi:dev::convocate::parent$convocate:index:Files::name`. */
+export function kindOf(urn: string): string {
+  return (urn.split("::")[2] ?? "").split("$").at(-1)?.split(":")[2] ?? "";
+}
+
+/** `agent-1/unit` of such a URN. */
+export function nameOf(urn: string): string {
+  return urn.split("::").slice(3).join("::");
+}
+
+/** True when one path is the other, or stands above it. */
+function overlap(a: readonly PropertyKey[], b: readonly PropertyKey[]): boolean {
+  return Array.from({ length: Math.min(a.length, b.length) }, (_, i) => i).every((i) => String(a[i]) === String(b[i]));
+}

@@ -1,0 +1,16 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { HostAddress } from "../../connection/types.js";
+import { ConvocateResource } from "../resource.js";
+
+export interface AgentIdArgs {
+  host: HostAddress;
+}
+
+/** /etc/convocate-agent/agent-id: 8 characters, written once; put back as it was when it is lost. */
+export class AgentId extends ConvocateResource {
+  declare readonly agentId: pulumi.Output<string>;
+
+  constructor(name: string, args: AgentIdArgs, options?: pulumi.CustomResourceOptions) {
+    super("AgentId", name, { ...args, agentId: undefined }, options);
+  }
+}

@@ -1,0 +1,122 @@
+import { z } from "zod";
+import { ConvocateError } from "../../../runtime/domain/index.js";
+import type { Connection } from "../../connection/types.js";
+import { wrapperPath } from "../../host/program.js";
+import type { Lifecycle } from "../lifecycle.js";
+import { Account, change, compare, HostAddress } from "../shared.js";
+
+const Inputs = z.object({
+  shell: HostAddress,
+  user: Account,
+  agentId: z.string(),
+  agentName: z.string(),
+  release: z.string(),
+  waitSeconds: z.int().min(1).max(600).default(60),
+});
+type Inputs = z.infer<typeof Inputs>;
+
+interface State extends Omit<Inputs, "waitSeconds"> {
+  /** True when the agent answers the shell. */
+  reachable: boolean;
+  /** What it says it is; empty when it does not answer. */
+  runningRelease: string;
+}
+
+/** `convocate agents --json`, as much of it as we need; a newer one may say more. */
+const Listed = z.object({
+  agents: z.array(
+    z.object({ id: z.string(), release: z.string().nullish(), connection: z.object({ state: z.string() }) }),
+  ),
+});
+
+/** What `convocate agents --json` says of an agent. Pure. */
+export function parseAgents(stdout: string, agentId: string): { reachable: boolean; runningRelease: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(stdout);
+  } catch {
+    return { reachable: false, runningRelease: "" };
+  }
+  const parsed = Listed.safeParse(json);
+  const agent = parsed.success ? parsed.data.agents.find(({ id }) => id === agentId) : undefined;
+  return { reachable: agent?.connection.state === "connected", runningRelease: agent?.release ?? "" };
+}
+
+/** The client refuses root, so it runs as the service user. */
+export const agentsArgv = (user: string, agentIds: readonly string[], waitSeconds: number): string[] => [
+  "runuser",
+  "-u",
+  user,
+  "--",
+  wrapperPath("convocate"),
+  "agents",
+  ...agentIds,
+  ...(waitSeconds > 0 ? ["--wait", String(waitSeconds)] : []),
+  "--json",
+];
+
+const asked = new WeakMap<object, Map<string, { at: number; answer: Promise<string> }>>();
+const SHARED_MS = 3_000;
+
+/** All agents of a shell in one question, shared by the agents' reads of one refresh. */
+function ask(pool: object, shell: string, question: () => Promise<string>): Promise<string> {
+  const shells = asked.get(pool) ?? new Map<string, { at: number; answer: Promise<string> }>();
+  asked.set(pool, shells);
+  const last = shells.get(shell);
+  if (last && Date.now() - last.at < SHARED_MS) return last.answer;
+  const answer = question();
+  shells.set(shell, { at: Date.now(), answer });
+  return answer;
+}
+
+async function list(connection: Connection, argv: string[], timeoutMs: number, signal: AbortSignal): Promise<string> {
+  const { stdout } = await connection.run(argv, { allowFailure: true, timeoutMs, signal });
+  return stdout;
+}
+
+/** The end of a rollout: the agent answers the shell with the release it was given, and its events arrive there. */
+export const agentReady: Lifecycle<Inputs, State> = {
+  kind: "AgentReady",
+  inputs: Inputs,
+  secretOutputs: [],
+  diff: (state, inputs) => [
+    ...compare<Pick<Inputs, "shell" | "agentId" | "release">>(state, inputs, ["shell", "agentId", "release"]),
+    ...(state.reachable ? [] : [change("reachable")]),
+    ...(state.runningRelease === inputs.release ? [] : [change("runningRelease")]),
+  ],
+  async create(inputs, { pool, signal, progress }) {
+    const { waitSeconds, ...rest } = inputs;
+    const connection = await pool.connect(inputs.shell, signal);
+    progress(`waiting for ${inputs.agentName} to answer`);
+    const deadline = Date.now() + waitSeconds * 1000;
+    for (;;) {
+      const left = Math.max(1, Math.ceil((deadline - Date.now()) / 1000));
+      const argv = agentsArgv(inputs.user, [inputs.agentId], left);
+      const seen = parseAgents(await list(connection, argv, (left + 20) * 1000, signal), inputs.agentId);
+      // One that was just restarted may answer once more as what it was.
+      if (seen.reachable && seen.runningRelease === inputs.release) {
+        asked.delete(pool);
+        return { id: inputs.agentId, state: { ...rest, ...seen } };
+      }
+      if (Date.now() >= deadline)
+        throw new ConvocateError(
+          "TIMEOUT",
+          `${inputs.agentName} ${seen.reachable ? `answers as release ${seen.runningRelease}, not ${inputs.release}` : "does not answer the shell host"}` +
+            ` after ${waitSeconds} s; journalctl -u convocate-agent on ${inputs.agentName} says why`,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  },
+  async read(state, inputs, { pool, signal }) {
+    const connection = await pool.connect(inputs.shell, signal);
+    const argv = agentsArgv(inputs.user, [], 0);
+    const stdout = await ask(pool, inputs.shell.name, () => list(connection, argv, 30_000, signal));
+    return { ...state, shell: inputs.shell, ...parseAgents(stdout, state.agentId) };
+  },
+  async update(_state, inputs, context) {
+    return (await agentReady.create(inputs, context)).state;
+  },
+  async delete() {
+    // There is nothing to take away.
+  },
+};

@@ -1,0 +1,37 @@
+import { X509Certificate } from "node:crypto";
+import { z } from "zod";
+import { newAuthority, daysLeft, type IssuedCertificate } from "../../host/certificates.js";
+import type { Lifecycle } from "../lifecycle.js";
+import { change } from "../shared.js";
+
+const Inputs = z.object({ commonName: z.string().min(1).max(64) });
+type Inputs = z.infer<typeof Inputs>;
+type State = Inputs & IssuedCertificate;
+
+/** Days before its end at which a certificate is made anew (SPEC 8.4). */
+export const RENEW_DAYS = 60;
+
+/** The cluster's own certificate authority. Its key is in the state, encrypted, and on no host. */
+export const certificateAuthority: Lifecycle<Inputs, State> = {
+  kind: "CertificateAuthority",
+  inputs: Inputs,
+  secretOutputs: ["keyPem"],
+  volatileOutputs: ["certPem", "keyPem"],
+  diff: (state, inputs) => [
+    ...(state.commonName === inputs.commonName ? [] : [change("commonName")]),
+    ...(daysLeft(state.certPem, Date.now()) >= RENEW_DAYS ? [] : [change("notAfter")]),
+  ],
+  async create(inputs) {
+    const issued = await newAuthority(inputs.commonName);
+    return { id: new X509Certificate(issued.certPem).serialNumber, state: { ...inputs, ...issued } };
+  },
+  async read(state) {
+    return state;
+  },
+  async update(_state, inputs, context) {
+    return (await certificateAuthority.create(inputs, context)).state;
+  },
+  async delete() {
+    // It was only in the state.
+  },
+};

@@ -1,0 +1,144 @@
+import { z } from "zod";
+import { agentPaths, ConvocateError } from "../../../runtime/domain/index.js";
+import type { Connection } from "../../connection/types.js";
+import { removeEntries, writeEntries } from "../../host/files.js";
+import { exportImage, findImage, type ImageFound } from "../../host/image.js";
+import { runScript } from "../../host/script.js";
+import { upload } from "../../host/upload.js";
+import type { Lifecycle, LifecycleContext } from "../lifecycle.js";
+import { change, compare, HostAddress, same } from "../shared.js";
+
+const Inputs = z.object({
+  host: HostAddress,
+  tag: z.string().regex(/^convocate:[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be convocate:<version>"),
+  imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/),
+  layers: z.array(z.string()),
+});
+type Inputs = z.infer<typeof Inputs>;
+
+interface State extends Pick<Inputs, "host" | "tag"> {
+  /** Of the image of that name on the agent; empty when it has none. */
+  imageId: string;
+  layers: string[];
+  /** What current-image says; empty when it is missing. */
+  currentImage: string;
+}
+
+const HERE = { via: "local", name: "this machine" } as const;
+/** Where an image lies between arriving and being loaded. */
+const ARRIVED = "/var/lib/convocate-agent/incoming-image.tar.zst";
+
+async function look(connection: Connection, tag: string, signal: AbortSignal): Promise<Omit<State, "host" | "tag">> {
+  const [found, current] = await Promise.all([
+    findImage(connection, tag, { root: true, signal }),
+    connection.run(["cat", "--", agentPaths.currentImage], { allowFailure: true, signal }),
+  ]);
+  return { imageId: found?.imageId ?? "", layers: found?.layers ?? [], currentImage: current.stdout.trim() };
+}
+
+const isSame = (found: Pick<State, "imageId" | "layers">, inputs: Inputs): boolean =>
+  found.imageId === inputs.imageId && same(found.layers, inputs.layers);
+
+/** Prints the free bytes where Docker keeps its images, and the processor as Docker names it. */
+const ROOM = `
+root=$(docker info --format '{{.DockerRootDir}}')
+df --output=avail -B1 -- "$root" | tail -n 1
+docker version --format '{{.Server.Arch}}'`;
+
+/** Unpacked, beside what arrived, and a tenth for what Docker adds. */
+const ROOM_FACTOR = 1.6;
+
+async function checkRoom(connection: Connection, source: ImageFound, tag: string, signal: AbortSignal): Promise<void> {
+  const { stdout } = await runScript(connection, ROOM, [], { signal });
+  const [free = "0", arch = ""] = stdout
+    .trim()
+    .split("\n")
+    .map((text) => text.trim());
+  const needs = Math.ceil(source.sizeBytes * ROOM_FACTOR);
+  const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
+  if (Number(free) < needs)
+    throw new ConvocateError(
+      "IO_ERROR",
+      `${connection.host.name}: ${tag} needs ${mb(needs)} where Docker keeps images, ${mb(Number(free))} are free; make room there`,
+    );
+  if (arch !== source.architecture)
+    throw new ConvocateError(
+      "UNSUPPORTED_HOST",
+      `${connection.host.name}: ${tag} was built for ${source.architecture}, this host is ${arch}; provision it from a machine like it`,
+    );
+}
+
+/** The archive goes away whether it could be loaded or not. */
+const LOAD = `
+set -o pipefail
+trap 'rm -f -- "$1"' EXIT
+zstd -q -dc -- "$1" | docker load -q`;
+
+async function send(connection: Connection, inputs: Inputs, context: LifecycleContext): Promise<void> {
+  const { pool, signal, progress } = context;
+  const source = await findImage(await pool.connect(HERE, signal), inputs.tag, { root: false, signal });
+  if (!source || !isSame(source, inputs))
+    throw new ConvocateError(
+      "IMAGE_MISSING",
+      `${inputs.tag} on this machine is not the one that was built: run the same again`,
+    );
+  // A release that changed nothing in the image only gives it another name.
+  const known = await findImage(connection, inputs.imageId, { root: true, signal });
+  if (known && isSame(known, inputs)) {
+    await connection.run(["docker", "tag", inputs.imageId, inputs.tag], { signal });
+    return;
+  }
+  await checkRoom(connection, source, inputs.tag, signal);
+  progress(`packing ${inputs.tag}`);
+  const packed = await exportImage(inputs.tag, inputs.imageId, signal);
+  progress(`sending ${inputs.tag}, ${Math.ceil(packed.bytes / 1e6)} MB`);
+  const file = { from: packed.path, packed: "plain", to: ARRIVED, mode: "0600", sha256: packed.sha256 } as const;
+  await upload(connection, { ...file, timeoutMs: 3_600_000 }, signal);
+  progress(`loading ${inputs.tag}`);
+  await runScript(connection, LOAD, [ARRIVED], { shell: "bash", timeoutMs: 900_000, signal });
+}
+
+/** The session image on one agent, and the file that says so, which is written last (SPEC 8.3). */
+export const imagePush: Lifecycle<Inputs, State> = {
+  kind: "ImagePush",
+  inputs: Inputs,
+  secretOutputs: [],
+  diff: (state, inputs) => [
+    ...compare<Pick<Inputs, "host" | "tag">>(state, inputs, ["host", "tag"]),
+    ...(isSame(state, inputs) ? [] : [change(`image["${inputs.tag}"]`)]),
+    ...(state.currentImage === inputs.tag ? [] : [change("currentImage")]),
+  ],
+  async create(inputs, context) {
+    const { signal } = context;
+    const connection = await context.pool.connect(inputs.host, signal);
+    let have = await look(connection, inputs.tag, signal);
+    if (!isSame(have, inputs)) {
+      await send(connection, inputs, context);
+      have = await look(connection, inputs.tag, signal);
+      if (!isSame(have, inputs))
+        throw new ConvocateError(
+          "IMAGE_MISSING",
+          `${inputs.host.name}: ${inputs.tag} was loaded as ${have.imageId || "nothing"}, not as ${inputs.imageId}; ` +
+            `both machines' Docker must keep images the same way (docker info, Storage Driver)`,
+        );
+    }
+    if (have.currentImage !== inputs.tag) {
+      const content = `${inputs.tag}\n`;
+      const entry = { type: "file", content, mode: "0644", owner: "root", group: "root" } as const;
+      await writeEntries(connection, { [agentPaths.currentImage]: entry }, signal);
+    }
+    const { host, tag, imageId, layers } = inputs;
+    return { id: `${host.name}:image`, state: { host, tag, imageId, layers, currentImage: tag } };
+  },
+  async read(state, inputs, { pool, signal }) {
+    const connection = await pool.connect(inputs.host, signal);
+    return { host: inputs.host, tag: state.tag, ...(await look(connection, inputs.tag, signal)) };
+  },
+  async update(_state, inputs, context) {
+    return (await imagePush.create(inputs, context)).state;
+  },
+  async delete(state, { pool, signal }) {
+    // The image itself stays (SPEC 8.1).
+    await removeEntries(await pool.connect(state.host, signal), [agentPaths.currentImage], signal);
+  },
+};

@@ -1,0 +1,19 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { HostAddress } from "../../connection/types.js";
+import type { Image } from "../image/resource.js";
+import { ConvocateResource } from "../resource.js";
+
+export interface ImagePushArgs {
+  host: HostAddress;
+  /** As the image's. */
+  tag: string;
+  image: Image;
+}
+
+/** An image of this machine on an agent, sent only when the agent lacks it, and named in current-image after it is verified. */
+export class ImagePush extends ConvocateResource {
+  constructor(name: string, args: ImagePushArgs, options?: pulumi.CustomResourceOptions) {
+    const { host, tag, image } = args;
+    super("ImagePush", name, { host, tag, imageId: image.imageId, layers: image.layers }, options);
+  }
+}

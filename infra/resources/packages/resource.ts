@@ -1,0 +1,17 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { HostAddress } from "../../connection/types.js";
+import { ConvocateResource } from "../resource.js";
+
+export interface PackagesArgs {
+  /** The host; Debian 12+ or Ubuntu 22.04+, else UNSUPPORTED_HOST. */
+  host: HostAddress;
+  /** Names of Debian packages; `docker.io|docker-ce` takes either and installs the first. */
+  packages: string[];
+}
+
+/** Packages that a host must have; installed without recommendations and without questions, never removed. */
+export class Packages extends ConvocateResource {
+  constructor(name: string, args: PackagesArgs, options?: pulumi.CustomResourceOptions) {
+    super("Packages", name, args, options);
+  }
+}

@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { lookAt, removeEntries, sha256, writeEntries, type Entry, type Found } from "../../host/files.js";
+import { programFile, RELEASES, wrapper, wrapperPath } from "../../host/program.js";
+import { runScript } from "../../host/script.js";
+import type { Lifecycle } from "../lifecycle.js";
+import { change, compare, HostAddress } from "../shared.js";
+
+const Inputs = z.object({
+  host: HostAddress,
+  program: z.enum(["convocate", "convocate-agent"]),
+  release: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]*$/, "must be a release"),
+  nodeVersion: z.string().regex(/^\d+\.\d+\.\d+$/),
+  /** Name in dist/programs → SHA-256. */
+  files: z.record(z.string().regex(/^([A-Za-z0-9_][A-Za-z0-9._-]*\/)*[A-Za-z0-9_][A-Za-z0-9._-]*$/), z.string()),
+});
+type Inputs = z.infer<typeof Inputs>;
+
+interface State extends Omit<Inputs, "nodeVersion"> {
+  /** What was seen, by path. */
+  seen: Record<string, Found>;
+}
+
+const folderOf = (inputs: Pick<Inputs, "release">): string => `${RELEASES}/${inputs.release}`;
+const root = { owner: "root", group: "root" };
+
+/** What must be on the host, as LOOK sees it. */
+function wanted(inputs: Inputs): Record<string, Found> {
+  const found: Record<string, Found> = {};
+  for (const [name, hash] of Object.entries(inputs.files))
+    found[`${folderOf(inputs)}/${name}`] = { type: "file", mode: "0644", ...root, sha256: hash };
+  const text = wrapper(inputs.program, inputs.release, inputs.nodeVersion);
+  found[wrapperPath(inputs.program)] = { type: "file", mode: "0755", ...root, sha256: sha256(text) };
+  return found;
+}
+
+/** The three newest releases stay, and whatever a wrapper starts; so do the versions of Node that they name. */
+const PRUNE = `
+cd -- "$1"
+used() { grep -qsF -- "$1" /usr/local/bin/convocate /usr/local/bin/convocate-agent; }
+ls -1t | tail -n +4 | while read -r release; do used "/releases/$release/" || rm -rf -- "./$release"; done
+cd ../node 2>/dev/null || exit 0
+for version in *; do [ ! -d "$version" ] || used "/node/$version/" || rm -rf -- "./$version"; done`;
+
+/** A program's files of one release, and the wrapper that starts it, which is written last. */
+export const program: Lifecycle<Inputs, State> = {
+  kind: "Program",
+  inputs: Inputs,
+  secretOutputs: [],
+  diff: (state, inputs) => {
+    const want = wanted(inputs);
+    return [
+      ...compare<Pick<Inputs, "host" | "release">>(state, inputs, ["host", "release"]),
+      ...compare<Pick<Inputs, "program">>(state, inputs, ["program"]).map((one) => ({ ...one, replace: true })),
+      ...Object.keys(want).flatMap((path) => {
+        const have = state.seen[path] ?? { type: "missing" };
+        const expected = want[path];
+        if (have.type !== "file" || expected?.type !== "file") return [change(`files["${path}"].missing`)];
+        return (["sha256", "mode", "owner", "group"] as const)
+          .filter((property) => have[property] !== expected[property])
+          .map((property) => change(`files["${path}"].${property === "sha256" ? "content" : property}`));
+      }),
+    ];
+  },
+  async create(inputs, { pool, signal, progress }) {
+    const connection = await pool.connect(inputs.host, signal);
+    const want = wanted(inputs);
+    const have = await lookAt(connection, Object.keys(want), signal);
+    const entries: Record<string, Entry> = {};
+    for (const [name, hash] of Object.entries(inputs.files)) {
+      const path = `${folderOf(inputs)}/${name}`;
+      const found = have[path];
+      if (found?.type === "file" && found.sha256 === hash && found.mode === "0644") continue;
+      entries[path] = { type: "file", content: programFile(name, hash), mode: "0644", ...root };
+    }
+    if (Object.keys(entries).length > 0) progress(`sending ${inputs.program} ${inputs.release}`);
+    await writeEntries(connection, entries, signal);
+    const text = wrapper(inputs.program, inputs.release, inputs.nodeVersion);
+    const start: Entry = { type: "file", content: text, mode: "0755", ...root };
+    await writeEntries(connection, { [wrapperPath(inputs.program)]: start }, signal);
+    await runScript(connection, PRUNE, [RELEASES], { signal });
+    const { nodeVersion: _, ...rest } = inputs;
+    const state = { ...rest, seen: await lookAt(connection, Object.keys(want), signal) };
+    const wrong = program.diff(state, inputs);
+    if (wrong[0]) throw new Error(`${inputs.host.name}: ${wrong[0].path} is not what was sent: run the same again`);
+    return { id: `${inputs.host.name}:${inputs.program}`, state };
+  },
+  async read(state, inputs, { pool, signal }) {
+    const connection = await pool.connect(inputs.host, signal);
+    return { ...state, host: inputs.host, seen: await lookAt(connection, Object.keys(wanted(inputs)), signal) };
+  },
+  async update(_state, inputs, context) {
+    return (await program.create(inputs, context)).state;
+  },
+  async delete(state, { pool, signal }) {
+    const connection = await pool.connect(state.host, signal);
+    const folders = Object.keys(state.seen).map((path) => path.replace(/\/[^/]+$/, ""));
+    const ours = [...folders, folderOf(state), RELEASES].filter((path) => path.startsWith(RELEASES));
+    await removeEntries(connection, [...Object.keys(state.seen), ...new Set(ours)], signal);
+  },
+};

@@ -1,0 +1,16 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { HostAddress } from "../../connection/types.js";
+import { ConvocateResource } from "../resource.js";
+
+export interface RuntimeArgs {
+  host: HostAddress;
+  /** Of Node, as `24.21.0`. */
+  version: string;
+}
+
+/** A Node of our own at /usr/local/lib/convocate/node/<version>/bin/node, for the host's processor, SHA-256 verified there. */
+export class Runtime extends ConvocateResource {
+  constructor(name: string, args: RuntimeArgs, options?: pulumi.CustomResourceOptions) {
+    super("Runtime", name, args, options);
+  }
+}

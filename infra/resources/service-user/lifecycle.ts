@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { makeAccount, readAccount } from "../../host/users.js";
+import type { Lifecycle } from "../lifecycle.js";
+import { AbsolutePath, Account, change, compare, HostAddress } from "../shared.js";
+
+const Inputs = z.object({ host: HostAddress, user: Account, uid: z.int(), gid: z.int(), home: AbsolutePath });
+type Inputs = z.infer<typeof Inputs>;
+interface State extends Inputs {
+  homeOwnership: string;
+  skelOwnership: string;
+}
+
+const ownership = (inputs: Inputs): string => `750 ${inputs.user} ${inputs.user}`;
+
+/** The service user (SPEC 2), its home and the skeleton of sessions' homes. It stays when convocate goes. */
+export const serviceUser: Lifecycle<Inputs, State> = {
+  kind: "ServiceUser",
+  inputs: Inputs,
+  secretOutputs: [],
+  diff: (state, inputs) => [
+    ...compare<Inputs>(state, inputs, ["host", "user", "uid", "gid", "home"]),
+    ...(["homeOwnership", "skelOwnership"] as const).filter((fact) => state[fact] !== ownership(inputs)).map(change),
+  ],
+  async create(inputs, { pool, signal }) {
+    const connection = await pool.connect(inputs.host, signal);
+    await makeAccount(connection, inputs, signal);
+    const state = { ...inputs, homeOwnership: ownership(inputs), skelOwnership: ownership(inputs) };
+    return { id: `${inputs.host.name}:user:${inputs.user}`, state };
+  },
+  async read(_state, inputs, { pool, signal }) {
+    const connection = await pool.connect(inputs.host, signal);
+    const found = await readAccount(connection, inputs, signal);
+    return found && { ...found, host: inputs.host };
+  },
+  async update(_state, inputs, context) {
+    return (await serviceUser.create(inputs, context)).state;
+  },
+  async delete() {
+    // It owns the sessions' homes, which stay.
+  },
+};

@@ -1,0 +1,73 @@
+import { z } from "zod";
+import type { HostAddress as Address } from "../connection/types.js";
+import { ABSOLUTE_PATH, normalMode } from "../host/files.js";
+import type { Difference } from "./lifecycle.js";
+
+/** Which host a resource lies on, and how to get there: an input of every resource that has a host. */
+export const HostAddress: z.ZodType<Address> = z.discriminatedUnion("via", [
+  z.strictObject({ via: z.literal("local"), name: z.string() }),
+  z
+    .strictObject({
+      via: z.literal("ssh"),
+      name: z.string(),
+      address: z.string(),
+      port: z.int(),
+      user: z.string(),
+      hostKeys: z.array(z.string()).min(1),
+      identityFile: z.string().optional(),
+    })
+    // `undefined` and absent are not the same to the type of an address.
+    .transform(({ identityFile, ...rest }) => (identityFile === undefined ? rest : { ...rest, identityFile })),
+]);
+
+export const AbsolutePath = z.string().regex(ABSOLUTE_PATH, "must be an absolute path without spaces or ..");
+export const Mode = z
+  .string()
+  .regex(/^[0-7]{3,4}$/, "must be octal, as 0644")
+  .transform(normalMode);
+/** A user's or group's name on the host. */
+export const Account = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a user's or group's name");
+/** A command, word by word. */
+export const Argv = z.array(z.string()).min(1);
+
+export const change = (path: string): Difference => ({ path, kind: "change" });
+export const add = (path: string): Difference => ({ path, kind: "add" });
+export const remove = (path: string): Difference => ({ path, kind: "remove" });
+
+/** Equal as values: order of keys does not count, since the engine does not keep it. */
+export function same(a: unknown, b: unknown): boolean {
+  return canonical(a) === canonical(b);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    part !== null && typeof part === "object" && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
+/** `path` as changed for each property that differs between the two. */
+export function compare<T extends object>(
+  state: T,
+  inputs: T,
+  properties: readonly (keyof T & string)[],
+): Difference[] {
+  return properties.filter((property) => !same(state[property], inputs[property])).map(change);
+}
+
+/** Differences by name between two records of plain values, as `triggers.program`. */
+export function compareRecords(
+  name: string,
+  state: Readonly<Record<string, unknown>>,
+  inputs: Readonly<Record<string, unknown>>,
+): Difference[] {
+  const keys = [...new Set([...Object.keys(state), ...Object.keys(inputs)])].sort();
+  return keys
+    .filter((key) => !same(state[key], inputs[key]))
+    .map((key) => {
+      const path = /^[A-Za-z_][A-Za-z0-9_]*$/.test(key) ? `${name}.${key}` : `${name}["${key}"]`;
+      if (!(key in state)) return add(path);
+      return key in inputs ? change(path) : remove(path);
+    });
+}
