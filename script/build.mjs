@@ -6,8 +6,8 @@
  */
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync, chmodSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -54,14 +54,38 @@ const inCheckout = { ...base, packages: "external" };
 
 const bundles = [
   [shipped, "cli/convocate-agent.ts", "dist/programs/convocate-agent.mjs"],
-  [shipped, "cli/convocate.ts", "dist/programs/convocate.mjs"],
   [inCheckout, "cli/convocate-host.ts", "dist/convocate-host.mjs"],
   [inCheckout, "infra/main.ts", "dist/infra/main.js"],
   [inCheckout, "infra/provider/serve.ts", "dist/provider/serve.mjs"],
   [shipped, "test/support/messages-api/main.ts", "dist/test/messages-api.mjs"],
 ].filter(([, from]) => existsSync(from));
 
+/**
+ * `convocate` is cut in pieces, so that Ink is read only by whom draws and `convocate ls` starts at once. The program is
+ * convocate.mjs with every convocate-*.mjs beside it but the agent's; pieces of earlier builds are taken away.
+ */
+async function buildConvocate() {
+  const { metafile } = await build({
+    ...shipped,
+    // React's development half is as large again and slower.
+    define: { ...define, "process.env.NODE_ENV": '"production"' },
+    entryPoints: { convocate: "cli/convocate.ts" },
+    outdir: "dist/programs",
+    outExtension: { ".js": ".mjs" },
+    chunkNames: "convocate-[name]-[hash]",
+    splitting: true,
+    metafile: true,
+  });
+  const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+  const pieces = readdirSync("dist/programs").filter((name) => /^convocate-.+-[A-Z0-9]{8}\.mjs$/.test(name));
+  for (const name of pieces) if (!made.has(name)) rmSync(join("dist/programs", name));
+  chmodSync("dist/programs/convocate.mjs", 0o755);
+}
+
 mkdirSync("dist", { recursive: true });
-await Promise.all(bundles.map(([options, from, to]) => build({ ...options, entryPoints: [from], outfile: to })));
+await Promise.all([
+  ...bundles.map(([options, from, to]) => build({ ...options, entryPoints: [from], outfile: to })),
+  ...(existsSync("cli/convocate.ts") ? [buildConvocate()] : []),
+]);
 for (const [, , to] of bundles) chmodSync(to, 0o755);
 writeFileSync("dist/release", `${release()}\n`);

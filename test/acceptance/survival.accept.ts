@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Session } from "../../runtime/domain/index.js";
+import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { TmuxTerminal } from "../support/tmux.js";
+
+let cluster: TestCluster;
+let door: Door;
+let session: Session;
+
+beforeAll(async () => {
+  cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
+  door = await doorOf(cluster, "agent-1");
+  await using agent = await rpcTo(door);
+  session = await agent.rpc.call(
+    "create",
+    { request_id: randomUUID(), name: "survivor", start: true },
+    { timeoutMs: 60_000 },
+  );
+  await running(agent.rpc, session.id);
+}, 1_200_000);
+
+afterAll(async () => {
+  await using agent = await rpcTo(door);
+  await agent.rpc.call("delete", { id: session.id }, { timeoutMs: 60_000 });
+  await cluster.close();
+}, 120_000);
+
+const pidOfSession = async (): Promise<string> =>
+  (
+    await cluster.lab.sh(
+      "agent-1",
+      `docker inspect -f '{{.State.Pid}} {{.State.Running}}' convocate-session-${session.id}`,
+    )
+  ).trim();
+
+test("an agent killed with SIGKILL: sessions go on, RPC is back within 5 s, the attach comes back by itself", async () => {
+  const before = await pidOfSession();
+  await using terminal = await TmuxTerminal.open([
+    ...cluster.shellTty(),
+    "/usr/local/bin/convocate",
+    "attach",
+    "survivor",
+  ]);
+  await terminal.see(/Claude Code|\? for shortcuts/);
+  const killed = Date.now();
+  await cluster.lab.sh("agent-1", "kill -9 $(systemctl show -p MainPID --value convocate-agent)");
+  await eventually(
+    "RPC to be back",
+    async () => {
+      try {
+        await using agent = await rpcTo(door);
+        return (await agent.rpc.call("get", { id: session.id })).status.state === "running";
+      } catch {
+        return false;
+      }
+    },
+    { timeoutMs: 60_000, everyMs: 100 },
+  );
+  const back = Date.now() - killed;
+  expect(await pidOfSession()).toBe(before);
+  await eventually("the attach to be served again", async () => {
+    await using agent = await rpcTo(door);
+    const { status } = await agent.rpc.call("get", { id: session.id });
+    return status.state === "running" && status.attached === 1;
+  });
+  await terminal.type("typed after the crash");
+  await terminal.see("typed after the crash");
+  console.log(`RPC was back ${back} ms after SIGKILL`);
+  expect(back).toBeLessThan(5_000);
+}, 180_000);
+
+interface Recorded {
+  seq: number;
+  type: string;
+}
+
+test("a shell that is down for a minute while 300 events happen has each of them once, in order", async () => {
+  await using agent = await rpcTo(door);
+  await cluster.lab.sh("shell", "systemctl stop convocate-status");
+  const stopped = Date.now();
+  const names: string[] = [];
+  for (let i = 0; i < 150; i++) {
+    const { id } = await agent.rpc.call(
+      "create",
+      { request_id: randomUUID(), name: `burst-${i}` },
+      { timeoutMs: 30_000 },
+    );
+    await agent.rpc.call("delete", { id }, { timeoutMs: 30_000 });
+    names.push(id);
+  }
+  await sleep(Math.max(0, 60_000 - (Date.now() - stopped)));
+  await cluster.lab.sh("shell", "systemctl start convocate-status");
+  const query = `SELECT seq, type, session_id FROM events WHERE agent_id = '${door.agentId}' ORDER BY rowid`;
+  const rows = await eventually(
+    "300 events at the shell",
+    async () => {
+      const script = `const { DatabaseSync } = require('node:sqlite'); const db = new DatabaseSync('/var/lib/convocate/status.db', { readOnly: true }); console.log(JSON.stringify(db.prepare(process.argv[1]).all()))`;
+      const node = (await cluster.lab.sh("shell", "ls -d /usr/local/lib/convocate/node/*/bin/node | tail -1")).trim();
+      const { stdout } = await cluster.lab.exec("shell", [node, "--no-warnings", "-e", script, query]);
+      const all = JSON.parse(stdout) as (Recorded & { session_id: string })[];
+      const ours = all.filter(({ session_id }) => names.includes(session_id));
+      return ours.length >= 300 && ours;
+    },
+    { timeoutMs: 90_000, everyMs: 1_000 },
+  );
+  expect(rows).toHaveLength(300);
+  const seqs = rows.map(({ seq }) => seq);
+  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+  expect(rows.map(({ type, session_id }) => `${type} ${session_id}`)).toEqual(
+    names.flatMap((id) => [`container.created ${id}`, `container.deleted ${id}`]),
+  );
+}, 300_000);
+
+test("a container killed outside convocate is seen as stopped within seconds", async () => {
+  await using agent = await rpcTo(door);
+  await cluster.lab.sh("agent-1", `docker kill convocate-session-${session.id}`);
+  await eventually(
+    "the session to be seen as stopped",
+    async () => (await agent.rpc.call("get", { id: session.id })).status.state === "stopped",
+    { timeoutMs: 10_000 },
+  );
+  await agent.rpc.call("restart", { id: session.id }, { timeoutMs: 60_000 });
+  await running(agent.rpc, session.id);
+}, 120_000);

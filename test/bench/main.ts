@@ -1,0 +1,106 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import { availableParallelism, loadavg } from "node:os";
+import { join } from "node:path";
+import { ROOT, type TestCluster } from "../support/cluster.js";
+import { measureEcho, measureFirstByte } from "./attach.js";
+import type { Figure } from "./figures.js";
+import { benchCluster, takeDown } from "./ours.js";
+import { json, table, type Quiet } from "./report.js";
+import { measureRollout } from "./rollout.js";
+import { measureRpc } from "./rpc.js";
+import { echoingSession, removeSession } from "./session.js";
+
+const ROWS = ["echo", "first-byte", "rpc", "rollout"] as const;
+type Row = (typeof ROWS)[number];
+const PINGS = 1000;
+const SSH_EXECS = 50;
+
+function between(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!/^\d+$/.test(text) || value < least || value > most)
+      throw new InvalidArgumentError(`must be a whole number from ${least} to ${most}`);
+    return value;
+  };
+}
+
+interface Options {
+  hosts?: number;
+  runs: number;
+  keys: number;
+  json: boolean;
+  keep: boolean;
+}
+
+const benchFolder = join(ROOT, "test/bench");
+const load = (): number => loadavg()[0] ?? 0;
+
+async function measure(rows: readonly Row[], options: Options): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const attachRows = rows.filter((row) => row !== "rollout");
+  const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
+  const sizes = [...new Set([...(attachRows.length > 0 ? [1] : []), ...rollouts])];
+  for (const machines of sizes) {
+    process.stderr.write(`bench: a cluster of ${machines} host(s) comes up\n`);
+    const cluster = await benchCluster(machines);
+    try {
+      await cluster.up();
+      if (machines === 1 && attachRows.length > 0)
+        figures.push(...(await measureSession(cluster, attachRows, options)));
+      if (rollouts.includes(machines))
+        figures.push(...(await measureRollout(cluster, { runs: options.runs, benchFolder, keep: options.keep })));
+    } finally {
+      if (options.keep) await cluster.close();
+      else await takeDown(cluster);
+    }
+  }
+  return figures;
+}
+
+async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys, runs }: Options): Promise<Figure[]> {
+  const figures: Figure[] = [];
+  const client = join(ROOT, "dist/bench/attach-client.mjs");
+  const target = await echoingSession(cluster, client);
+  const other = await echoingSession(cluster, client);
+  try {
+    for (const row of rows) {
+      process.stderr.write(`bench: ${row}\n`);
+      if (row === "echo") figures.push(...(await measureEcho({ ours: target, peer: other }, keys)));
+      if (row === "first-byte") figures.push(...(await measureFirstByte(target, Math.max(runs, 20))));
+      if (row === "rpc") figures.push(...(await measureRpc(target, { pings: PINGS, execs: SSH_EXECS })));
+    }
+  } finally {
+    await removeSession(cluster, target);
+    await removeSession(cluster, other);
+  }
+  return figures;
+}
+
+const program = new Command("script/bench")
+  .description("measures what SPEC 14 asks for on lab hosts, beside what a user would use instead, and prints a table")
+  .argument("[rows...]", `which figures: ${ROWS.join(", ")}; all unless named`)
+  .option("--hosts <n>", "no-op rollout on that many hosts only, instead of 1 and 10", between(1, 50))
+  .option("--runs <n>", "timed rollouts of each", between(1, 100), 5)
+  .option("--keys <n>", "keystrokes of each", between(20, 5000), 300)
+  .addOption(new Option("--json", "print the figures as JSON").default(false))
+  .addOption(new Option("--keep", "leave the lab hosts up for the next run").default(false))
+  .action(async (named: string[], options: Options) => {
+    for (const row of named) {
+      if (!(ROWS as readonly string[]).includes(row))
+        program.error(`error: no such row '${row}': there are ${ROWS.join(", ")}`, { exitCode: 2 });
+    }
+    const loadBefore = load();
+    if (loadBefore > availableParallelism() / 4)
+      process.stderr.write(`bench: the machine is busy (load ${loadBefore.toFixed(2)}): these figures will be noisy\n`);
+    const figures = await measure(named.length > 0 ? (named as Row[]) : ROWS, options);
+    const quiet: Quiet = { processors: availableParallelism(), loadBefore, loadAfter: load() };
+    process.stdout.write(`${options.json ? json(figures, quiet) : table(figures, quiet)}\n`);
+  })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,101 @@
+/**
+ * The TUI on a cluster in memory, as a program of its own, for tests that type into a real terminal.
+ *
+ *   fake-cluster-main SCENARIO     few | none | no-agents | many | varied | crash-draw | crash-list | crash-elsewhere
+ *
+ * SIGUSR2 takes the session `fleeting` away. It ends with a line that says how: `ended well`, or `ended with CODE: message`.
+ */
+import { toConvocateError } from "../../runtime/domain/index.js";
+import type { SessionView, Terminal } from "../../runtime/shell/cluster.js";
+import { runTui } from "../../runtime/shell/tui/index.js";
+import { FakeCluster } from "./fake-cluster.js";
+import {
+  agentView,
+  manySessions,
+  running,
+  sessionId,
+  sessionView,
+  stopped,
+  variedAgents,
+  variedSessions,
+} from "./fixtures.js";
+
+const few = (): SessionView[] => [
+  sessionView(1, "alpha", { status: running(2), port: 1001, dns_name: "alpha.lab" }),
+  sessionView(2, "beta", { status: stopped(1) }),
+  sessionView(3, "fleeting", { status: running() }),
+  sessionView(4, "gamma", { status: stopped() }, { agent: 2 }),
+  sessionView(5, "slow", { status: stopped() }),
+  sessionView(6, "stubborn", { status: running() }),
+  sessionView(7, "unattachable", { status: running() }),
+];
+const agents = [agentView(1), agentView(2)];
+
+function clusterOf(scenario: string): FakeCluster {
+  switch (scenario) {
+    case "few":
+      return new FakeCluster(few(), agents);
+    case "none":
+      return new FakeCluster([], [agentView(1)]);
+    case "no-agents":
+      return new FakeCluster([], []);
+    case "many":
+      return new FakeCluster(
+        manySessions(10_000),
+        Array.from({ length: 10 }, (_, index) => agentView(index + 1)),
+      );
+    case "varied":
+      return new FakeCluster(variedSessions(), variedAgents());
+    case "crash-draw":
+    case "crash-list":
+      return new CrashingCluster(few(), agents);
+    case "crash-elsewhere":
+      setTimeout(() => {
+        throw new Error("a crash elsewhere");
+      }, 1500);
+      return new FakeCluster(few(), agents);
+    default:
+      throw new Error(`no scenario ${scenario}`);
+  }
+}
+
+/** After a while it lists a session that cannot be drawn, or not even sorted in: our own bugs, as seen from the terminal. */
+class CrashingCluster extends FakeCluster {
+  readonly #startedMs = Date.now();
+  override sessions(): SessionView[] {
+    const views = super.sessions();
+    const broken = sessionView(99, "broken");
+    const crash = (): never => {
+      throw new Error("a crash in drawing");
+    };
+    const property = process.argv[2] === "crash-draw" ? "last_accessed_at" : "status";
+    Object.defineProperty(broken.session, property, { get: crash });
+    return Date.now() - this.#startedMs < 1500 ? views : [...views, broken];
+  }
+  override async refresh(): Promise<void> {
+    await super.refresh();
+    setTimeout(() => void this.restart(sessionId(2)), 1500);
+  }
+}
+
+const terminal: Terminal = {
+  input: process.stdin,
+  output: process.stdout,
+  size: () => ({ cols: process.stdout.columns, rows: process.stdout.rows }),
+  onResize: (listener) => {
+    process.stdout.on("resize", listener);
+    return () => void process.stdout.off("resize", listener);
+  },
+  term: process.env["TERM"] ?? "xterm-256color",
+};
+
+await using cluster = clusterOf(process.argv[2] ?? "few");
+process.on("SIGUSR2", () => cluster.vanish(sessionId(3)));
+try {
+  await runTui(cluster, { terminal, clusterName: "fake" });
+  console.log("ended well");
+} catch (thrown) {
+  const error = toConvocateError(thrown);
+  console.log(`ended with ${error.code}: ${error.message}`);
+  process.exitCode = error.exitCode;
+}
