@@ -21,6 +21,8 @@ export default tseslint.config(
       // Interfaces for effects are async even where one implementation happens not to wait.
       "@typescript-eslint/require-await": "off",
       "no-console": "error",
+      // `await using _held` is there for what happens at its end.
+      "@typescript-eslint/no-unused-vars": ["error", { varsIgnorePattern: "^_", argsIgnorePattern: "^_" }],
       eqeqeq: "error",
     },
   },

@@ -45,6 +45,8 @@ const base = {
 const shipped = {
   ...base,
   minifySyntax: true,
+  // ssh2 tells a session that has no channel yet by `constructor.name`; renamed, every such session would end the process.
+  keepNames: true,
   external: ["cpu-features", "*.node", "react-devtools-core"],
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); import { fileURLToPath as __f, } from 'node:url'; import { dirname as __d } from 'node:path'; const __filename = __f(import.meta.url); const __dirname = __d(__filename);",

@@ -1,7 +1,15 @@
+import type { Log } from "../../runtime/protocol/log.js";
 import { statusCharacter, statusDetail, type Session } from "../../runtime/domain/index.js";
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** Warnings of a command that prints data: one line each on stderr. */
+export const warnings: Log = { info: () => undefined, warn: printWarning, error: printWarning };
+
+function printWarning(fields: Record<string, unknown>, message: string): void {
+  process.stderr.write(`convocate-agent: ${message} ${JSON.stringify(fields)}\n`);
 }
 
 /** The sessions of one host: a row each, or one JSON object. */

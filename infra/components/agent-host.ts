@@ -153,6 +153,7 @@ export class AgentHost extends pulumi.ComponentResource {
         agentId: id.agentId,
         agentName: name,
         release: common.release,
+        program: JSON.stringify(common.programs["convocate-agent"]),
       },
       {
         ...inside,

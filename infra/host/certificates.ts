@@ -10,12 +10,14 @@ export interface IssuedCertificate {
   keyPem: string;
 }
 
+const KEY_BITS = 3072;
+
 /**
- * RSA-3072 keys by OpenSSL; node-forge, which cannot do ECDSA, only builds and signs the X.509 structure.
+ * RSA keys by OpenSSL; node-forge, which cannot do ECDSA, only builds and signs the X.509 structure.
  */
-async function newKey(): Promise<{ publicPem: string; keyPem: string }> {
+async function newKey(modulusLength: number): Promise<{ publicPem: string; keyPem: string }> {
   const { publicKey, privateKey } = await promisify(generateKeyPair)("rsa", {
-    modulusLength: 3072,
+    modulusLength,
     publicKeyEncoding: { type: "spki", format: "pem" },
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
   });
@@ -35,8 +37,8 @@ function certificate(publicPem: string, commonName: string, days: number): forge
 }
 
 /** A certificate authority of its own key, which signs certificates and no further authorities. Ten years (SPEC 8.4). */
-export async function newAuthority(commonName: string): Promise<IssuedCertificate> {
-  const { publicPem, keyPem } = await newKey();
+export async function newAuthority(commonName: string, keyBits = KEY_BITS): Promise<IssuedCertificate> {
+  const { publicPem, keyPem } = await newKey(keyBits);
   const cert = certificate(publicPem, commonName, 3653);
   cert.setIssuer(cert.subject.attributes);
   cert.setExtensions([
@@ -56,9 +58,10 @@ export async function newCertificate(
   authority: IssuedCertificate,
   commonName: string,
   usage: "server" | "client",
+  keyBits = KEY_BITS,
 ): Promise<IssuedCertificate> {
   const issuer = forge.pki.certificateFromPem(authority.certPem);
-  const { publicPem, keyPem } = await newKey();
+  const { publicPem, keyPem } = await newKey(keyBits);
   const cert = certificate(publicPem, commonName, 365);
   cert.setIssuer(issuer.subject.attributes);
   cert.setExtensions([

@@ -54,8 +54,8 @@ export function readInventory(path: string): Inventory {
   return parseInventory(readText(absolute), absolute);
 }
 
-/** As `readInventory`, of a text that would stand at `path`. */
-export function parseInventory(text: string, path: string): Inventory {
+/** As `readInventory`, of a text that would stand at `path`. `unpinned` lets hosts have no host key yet. */
+export function parseInventory(text: string, path: string, options: { unpinned?: boolean } = {}): Inventory {
   const file = shortest(path);
   const document = new InventoryDocument(text);
   const syntax = document.syntaxProblems();
@@ -67,7 +67,9 @@ export function parseInventory(text: string, path: string): Inventory {
     ...crossProblems(document),
   ];
   if (!parsed.success) throw badInventory(file, problems);
-  const inventory = new Resolver(parsed.data, document, path).resolve(problems);
+  const unpinned: Problem[] = [];
+  const inventory = new Resolver(parsed.data, document, path).resolve(unpinned);
+  if (options.unpinned !== true) problems.push(...unpinned);
   if (problems.length > 0) throw badInventory(file, problems);
   return inventory;
 }

@@ -45,8 +45,12 @@ export class Adapter {
 
   diff(urn: string, state: Decoded, news: Decoded): Difference[] {
     const lifecycle = this.#lifecycle(urn);
-    if (news.unknowns.length === 0) return lifecycle.diff(state.plain, this.#inputs(lifecycle, urn, news.plain));
-    return this.#diffWithUnknowns(lifecycle, state, news);
+    if (news.unknowns.length > 0) return this.#diffWithUnknowns(lifecycle, state, news);
+    const parsed = lifecycle.inputs.safeParse(news.plain);
+    if (parsed.success) return lifecycle.diff(state.plain, parsed.data);
+    // A refresh compares with the inputs of the last `up`, and those of another release need not be as ours must be. They
+    // differ, and that is all there is to say; inputs of a program were checked before they came here.
+    return parsed.error.issues.map((issue) => ({ path: propertyPath(issue.path), kind: "change" }));
   }
 
   async create(urn: string, news: Decoded, preview: boolean): Promise<Result & { id: string }> {

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { AgentId, AgentSettings, ConvocateError, SHELL_PORT, type agentPaths } from "../domain/index.js";
 import { isMissing } from "./files.js";
 
@@ -36,11 +37,13 @@ export function readCurrentImage(paths: AgentPaths): string | null {
   }
 }
 
-/** `host`, `host:port` or `[v6]:port`; the port defaults to 223. */
+/** `host`, `host:port`, `[v6]:port` or a bare v6 address; the port defaults to 223. Null for anything else. */
 export function parseHostPort(text: string): { host: string; port: number } | null {
-  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^:\s[\]]+)|([0-9A-Fa-f:]+))(?::(\d{1,5}))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2] ?? match?.[3];
-  const port = Number(match?.[4] ?? SHELL_PORT);
+  const trimmed = text.trim();
+  if (isIPv6(trimmed)) return { host: trimmed, port: SHELL_PORT };
+  const match = /^(?:\[([^\]\s]+)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(trimmed);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3] ?? SHELL_PORT);
   return host && port >= 1 && port <= 65535 ? { host, port } : null;
 }
 

@@ -24,7 +24,12 @@ export async function syncFolder(path: string): Promise<void> {
   await folder.sync();
 }
 
+/** The `code` of what Node threw (`ENOENT`, …), if it has one. */
+export function codeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
+}
+
 /** True for what node:fs throws when there is no such file. */
 export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
+  return codeOf(error) === "ENOENT";
 }

@@ -95,10 +95,16 @@ export async function readFirstLine(
 export async function writeLine(stream: Writable, value: unknown): Promise<void> {
   if (stream.destroyed || stream.writableEnded) throw new ConvocateError("CONNECTION_LOST", "the stream is closed");
   if (stream.write(`${JSON.stringify(value)}\n`)) return;
-  await Promise.race([
-    once(stream, "drain"),
-    once(stream, "close").then(() => {
-      throw new ConvocateError("CONNECTION_LOST", "the stream closed while it was written to");
-    }),
-  ]);
+  const over = new AbortController();
+  try {
+    await Promise.race([
+      once(stream, "drain", { signal: over.signal }),
+      once(stream, "close", { signal: over.signal }).then(() => {
+        throw new ConvocateError("CONNECTION_LOST", "the stream closed while it was written to");
+      }),
+    ]);
+  } finally {
+    // the listener of the one that did not come
+    over.abort();
+  }
 }

@@ -12,7 +12,7 @@ import {
   type DockerEngine,
 } from "../../runtime/agent/containers/engine.js";
 import { newSessionId } from "../../runtime/domain/index.js";
-import { FakeDocker } from "./fake-docker.js";
+import { FakeDocker, FakeTty } from "./fake-docker.js";
 
 const IMAGE = "t-agent-busybox:1";
 const BUSYBOX = "/bin/busybox";
@@ -123,10 +123,9 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     const state = await tty.state();
     expect(state).toMatchObject({ running: true });
     tty.stream.write("word\n");
-    if (tty.stream && "show" in tty) {
-      const fake = docker as FakeDocker;
-      fake.ttys.at(-1)!.show("got word\r\n");
-      fake.ttys.at(-1)!.end(7);
+    if (tty instanceof FakeTty) {
+      tty.show("got word\r\n");
+      tty.end(7);
     }
     let output = "";
     for await (const chunk of tty.stream as AsyncIterable<Buffer>) output += chunk.toString();

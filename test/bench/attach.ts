@@ -6,7 +6,7 @@ const PEER = "ssh -tt, docker exec -it, tmux";
 /** Typed before anything is measured: who types has typed before, and both sides' code and caches are warm. */
 const WARM_UP_KEYS = 100;
 /** Between an echo and the next key: no key ever waits for the one before. */
-const PAUSE_MS = Number(process.env.PAUSE ?? 15);
+const PAUSE_MS = 15;
 const LETTERS = "XQZJVKWY";
 
 const WAYS = { ours: attachOurs, peer: attachPeer } as const;

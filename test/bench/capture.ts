@@ -46,6 +46,7 @@ const Declared = {
     ),
   }),
   Line: z.object({ path: z.string() }),
+  Program: z.object({ release: z.string() }),
 } as const;
 type Kind = keyof typeof Declared;
 
@@ -170,8 +171,16 @@ export async function captureHost(
   );
   const madeKeys = on("KeyPair");
   const made = new Set(madeKeys.flatMap(({ path }) => [path, `${path}.pub`]));
-  const files = found.files.filter(({ path }) => !made.has(path));
-  const directories = new Map(found.directories.map((directory) => [directory.path, directory]));
+  // Releases before this one stay on a host, and no rollout looks at them.
+  const releases = new Set(on("Program").map(({ release }) => release));
+  const old = (path: string): boolean => {
+    const release = /^\/usr\/local\/lib\/convocate\/releases\/([^/]+)/.exec(path)?.[1];
+    return release !== undefined && !releases.has(release);
+  };
+  const files = found.files.filter(({ path }) => !made.has(path) && !old(path));
+  const directories = new Map(
+    found.directories.filter(({ path }) => !old(path)).map((directory) => [directory.path, directory]),
+  );
   for (const [path, entry] of declared) {
     if (entry.type === "directory")
       directories.set(path, { path, owner: entry.owner, group: entry.group, mode: entry.mode });

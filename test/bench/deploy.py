@@ -70,4 +70,8 @@ if "daemon-reload" in restarts:
 for service, puts in restarts.items():
     systemd.service(name=f"restart {service}", service=service, restarted=True, _if=any_changed(puts))
 for unit in state["units"]:
-    systemd.service(name=unit["name"], service=unit["name"], running=True, enabled=unit.get("enabled"))
+    if unit["name"].endswith(".service"):
+        systemd.service(name=unit["name"], service=unit["name"], running=True, enabled=unit.get("enabled"))
+    # pyinfra takes a slice for stopped, whatever systemd says.
+    elif host.get_fact(Command, command=f"systemctl is-active {unit['name']} || true") != "active":
+        server.shell(name=f"start {unit['name']}", commands=[f"systemctl start {unit['name']}"])

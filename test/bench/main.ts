@@ -90,7 +90,7 @@ const program = new Command("script/bench")
         program.error(`error: no such row '${row}': there are ${ROWS.join(", ")}`, { exitCode: 2 });
     }
     const loadBefore = load();
-    if (loadBefore > availableParallelism() / 4)
+    if (loadBefore > availableParallelism() / 2)
       process.stderr.write(`bench: the machine is busy (load ${loadBefore.toFixed(2)}): these figures will be noisy\n`);
     const figures = await measure(named.length > 0 ? (named as Row[]) : ROWS, options);
     const quiet: Quiet = { processors: availableParallelism(), loadBefore, loadAfter: load() };

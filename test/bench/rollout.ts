@@ -1,6 +1,6 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { labUp } from "../lab/lab.js";
+import { labUp, type Lab } from "../lab/lab.js";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { captureHost } from "./capture.js";
 import { median, type Figure } from "./figures.js";
@@ -34,37 +34,30 @@ function ours(cluster: TestCluster): Contender {
   };
 }
 
-/** The peers on hosts of their own of the same image, brought by them to the state that ours are in. */
-async function peers(cluster: TestCluster, benchFolder: string): Promise<Contender[]> {
-  const machines = cluster.lab.hosts.length;
-  const lab = await labUp({ name: `t-bench-peer-${machines}`, agents: machines - 1 });
-  try {
-    const work = join(ROOT, ".convocate/labs", lab.name, "state");
-    await mkdir(work, { recursive: true });
-    const exported = await cluster.pulumi(["stack", "export", "--show-secrets"]);
-    if (exported.exitCode !== 0) throw new Error(`cannot export stack ${cluster.stack}: ${exported.stderr}`);
-    const roles = machines === 1 ? ["shell"] : ["shell", "agent-1"];
-    for (const role of roles) await captureHost(cluster.lab, role, exported.stdout, work, role);
-    const hosts = lab.hosts.map(({ name, address }) => ({ address, role: name === "shell" ? "shell" : "agent-1" }));
-    const options = { home: await peersHome(benchFolder), benchFolder, work, lab, hosts };
-    const contenders: Contender[] = [];
-    for (const peer of [await ansible(options), await pyinfra(options)]) {
-      process.stderr.write(`bench: ${peer.name} brings ${machines} host(s) to that state\n`);
-      await peer.apply();
-      contenders.push({
-        name: peer.name,
-        async noop() {
-          const finished = await peer.apply();
-          refuseChanges(peer.name, peer.changes(finished), finished.stdout + finished.stderr);
-          return finished.ms;
-        },
-      });
-    }
-    return contenders;
-  } catch (error) {
-    await lab.down();
-    throw error;
+/** The peers, on hosts of their own of the same image, which they bring to the state that ours are in. */
+async function peers(cluster: TestCluster, lab: Lab, benchFolder: string): Promise<Contender[]> {
+  const work = join(ROOT, ".convocate/labs", lab.name, "state");
+  await mkdir(work, { recursive: true });
+  const exported = await cluster.pulumi(["stack", "export", "--show-secrets"]);
+  if (exported.exitCode !== 0) throw new Error(`cannot export stack ${cluster.stack}: ${exported.stderr}`);
+  const roles = lab.hosts.length === 1 ? ["shell"] : ["shell", "agent-1"];
+  for (const role of roles) await captureHost(cluster.lab, role, exported.stdout, work, role);
+  const hosts = lab.hosts.map(({ name, address }) => ({ address, role: name === "shell" ? "shell" : "agent-1" }));
+  const options = { home: await peersHome(benchFolder), benchFolder, work, lab, hosts };
+  const contenders: Contender[] = [];
+  for (const peer of [await ansible(options), await pyinfra(options)]) {
+    process.stderr.write(`bench: ${peer.name} brings ${hosts.length} host(s) to that state\n`);
+    await peer.apply();
+    contenders.push({
+      name: peer.name,
+      async noop() {
+        const finished = await peer.apply();
+        refuseChanges(peer.name, peer.changes(finished), finished.stdout + finished.stderr);
+        return finished.ms;
+      },
+    });
   }
+  return contenders;
 }
 
 /**
@@ -76,8 +69,9 @@ export async function measureRollout(
   { runs, benchFolder, keep }: { runs: number; benchFolder: string; keep: boolean },
 ): Promise<Figure[]> {
   const machines = cluster.lab.hosts.length;
-  const contenders = [ours(cluster), ...(await peers(cluster, benchFolder))];
+  const lab = await labUp({ name: `t-bench-peer-${machines}`, agents: machines - 1 });
   try {
+    const contenders = [ours(cluster), ...(await peers(cluster, lab, benchFolder))];
     // The first run of each only shows that it changes nothing.
     for (const contender of contenders) await contender.noop();
     const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
@@ -97,6 +91,6 @@ export async function measureRollout(
       samples: runs,
     }));
   } finally {
-    if (!keep) await (await labUp({ name: `t-bench-peer-${machines}`, agents: machines - 1 })).down();
+    if (!keep) await lab.down();
   }
 }

@@ -124,7 +124,8 @@ const API_PORT = 8099;
 export async function acceptanceCluster(options: LabOptions & { rollOut?: boolean }): Promise<TestCluster> {
   const lab = await labUp(options);
   const gateway = lab.subnet.replace(/\.0\/24$/, ".1");
-  const api = await startMessagesApi({ port: API_PORT, host: gateway });
+  await using opened = new AsyncDisposableStack();
+  const api = opened.use(await startMessagesApi({ port: API_PORT, host: gateway }));
   const stack = `test-${options.name}`;
   const inventory = join(ROOT, ".convocate/labs", lab.name, "inventory.yaml");
   const [shell, ...agents] = lab.hosts;
@@ -164,5 +165,6 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
   ]);
   if (config.exitCode !== 0) throw new Error(`cannot configure stack ${stack}: ${config.stderr}`);
   if (options.rollOut !== false) await cluster.up();
+  opened.move();
   return cluster;
 }

@@ -43,10 +43,10 @@ export async function buildProgram(entry: string): Promise<Program> {
 
 /** A real terminal (tmux, on a server of its own) with a shell in it, and a program that the shell ran. */
 export class Screen implements Disposable {
-  readonly #socket: string;
+  readonly #directory: string;
 
   constructor(name: string, size: { cols: number; rows: number }) {
-    this.#socket = `t-tui-${process.pid}-${name}`;
+    this.#directory = mkdtempSync(join(tmpdir(), `t-tui-${name}-`));
     const { cols, rows } = size;
     // `-f /dev/null`: nobody's own tmux settings; HISTFILE and rc files stay out of it too.
     this.#tmux("-f", "/dev/null", "new-session", "-d", "-x", String(cols), "-y", String(rows), "env", "PS1=$ ", "sh");
@@ -125,10 +125,14 @@ export class Screen implements Disposable {
   }
 
   #tmux(...argv: readonly string[]): string {
-    return execFileSync("tmux", ["-L", this.#socket, ...argv], { encoding: "utf8", timeout: DEADLINE_MS });
+    return execFileSync("tmux", ["-S", join(this.#directory, "socket"), ...argv], {
+      encoding: "utf8",
+      timeout: DEADLINE_MS,
+    });
   }
 
   [Symbol.dispose](): void {
     this.#tmux("kill-server");
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 }

@@ -1,7 +1,6 @@
 import { Command } from "commander";
-import { pino } from "pino";
 import { listLocal } from "../../../runtime/agent/index.js";
-import { printSessions } from "../../output/agent-list.js";
+import { printSessions, warnings } from "../../output/agent-list.js";
 import { requireRoot } from "./root.js";
 
 /** `convocate-agent list`: this host's sessions, with or without a running agent. */
@@ -11,7 +10,7 @@ export function agentList(): Command {
     .option("--json", "print them as JSON")
     .action(async (options: { json?: true }) => {
       requireRoot("list");
-      const sessions = await listLocal({ log: pino(pino.destination(2)) });
+      const sessions = await listLocal({ log: warnings });
       printSessions(sessions, options.json === true);
     });
 }

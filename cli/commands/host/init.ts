@@ -28,10 +28,12 @@ export async function init(role: Role, options: InitOptions & { shellHost?: true
   };
   const identityFile = options.identity === undefined ? undefined : portablePath(resolve(options.identity));
   edit.put(role, { ...withoutRole(changed), identityFile });
+  // A bad inventory is told before any host is touched.
+  parseInventory(edit.toString(), path, { unpinned: true });
   if (options.hostKey !== undefined || !edit.isPinned(changed))
     edit.put(role, { name: changed.name, address: changed.address, hostKey: await newHostKey(changed, edit, options) });
 
-  // Judged before it is written, and tried before it is kept: a mistyped option leaves the inventory as it was.
+  // Tried before it is kept: a mistyped option leaves the inventory as it was.
   const inventory = parseInventory(edit.toString(), path);
   await tryLogin(inventory, changed);
   if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${changed.name} is written\n`);

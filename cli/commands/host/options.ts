@@ -1,4 +1,5 @@
-import { InvalidArgumentError, type Command } from "commander";
+import type { Command } from "commander";
+import { portNumber } from "../port.js";
 import type { HostKeyPolicy } from "./hostKey.js";
 
 export const DEFAULT_STACK = "dev";
@@ -35,11 +36,4 @@ export function withInitOptions(command: Command): Command {
 export function hostKeyPolicy(options: InitOptions): HostKeyPolicy {
   if (options.hostKey !== undefined) return { kind: "given", key: options.hostKey };
   return options.acceptNewHostKey ? { kind: "accept-new" } : { kind: "ask" };
-}
-
-function portNumber(text: string): number {
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port < 1 || port > 65535)
-    throw new InvalidArgumentError("must be a number from 1 to 65535.");
-  return port;
 }

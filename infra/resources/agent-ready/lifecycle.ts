@@ -11,6 +11,7 @@ const Inputs = z.object({
   agentId: z.string(),
   agentName: z.string(),
   release: z.string(),
+  program: z.string(),
   waitSeconds: z.int().min(1).max(600).default(60),
 });
 type Inputs = z.infer<typeof Inputs>;
@@ -80,7 +81,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
   inputs: Inputs,
   secretOutputs: [],
   diff: (state, inputs) => [
-    ...compare<Pick<Inputs, "shell" | "agentId" | "release">>(state, inputs, ["shell", "agentId", "release"]),
+    ...compare<Omit<State, "reachable" | "runningRelease">>(state, inputs, ["shell", "agentId", "release", "program"]),
     ...(state.reachable ? [] : [change("reachable")]),
     ...(state.runningRelease === inputs.release ? [] : [change("runningRelease")]),
   ],

@@ -12,6 +12,8 @@ export interface AgentReadyArgs {
   agentName: string;
   /** What the agent must answer. */
   release: string;
+  /** What the agent's service was restarted for: another one is waited for anew. */
+  program: string;
   /** Default 60. */
   waitSeconds?: number;
 }

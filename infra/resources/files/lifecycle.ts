@@ -160,6 +160,6 @@ export const files: Lifecycle<Inputs, State> = {
 
 function withoutHash(found: Found): Found {
   if (found.type !== "file") return found;
-  const { sha256: _, ...rest } = found;
-  return rest as Found;
+  const { type, mode, owner, group } = found;
+  return { type, mode, owner, group } as Found;
 }

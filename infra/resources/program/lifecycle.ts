@@ -78,18 +78,30 @@ export const program: Lifecycle<Inputs, State> = {
     const start: Entry = { type: "file", content: text, mode: "0755", ...root };
     await writeEntries(connection, { [wrapperPath(inputs.program)]: start }, signal);
     await runScript(connection, PRUNE, [RELEASES], { signal });
-    const { nodeVersion: _, ...rest } = inputs;
-    const state = { ...rest, seen: await lookAt(connection, Object.keys(want), signal) };
+    const { host, release, files } = inputs;
+    const state = {
+      host,
+      program: inputs.program,
+      release,
+      files,
+      seen: await lookAt(connection, Object.keys(want), signal),
+    };
     const wrong = program.diff(state, inputs);
     if (wrong[0]) throw new Error(`${inputs.host.name}: ${wrong[0].path} is not what was sent: run the same again`);
     return { id: `${inputs.host.name}:${inputs.program}`, state };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);
-    return { ...state, host: inputs.host, seen: await lookAt(connection, Object.keys(wanted(inputs)), signal) };
+    const paths = [...new Set([...Object.keys(state.seen), ...Object.keys(wanted(inputs))])];
+    return { ...state, host: inputs.host, seen: await lookAt(connection, paths, signal) };
   },
-  async update(_state, inputs, context) {
-    return (await program.create(inputs, context)).state;
+  async update(state, inputs, context) {
+    const next = (await program.create(inputs, context)).state;
+    // A build of the same release whose pieces have other names; of another release, pruning sees to all.
+    const folder = `${folderOf(inputs)}/`;
+    const gone = Object.keys(state.seen).filter((path) => path.startsWith(folder) && !(path in next.seen));
+    await removeEntries(await context.pool.connect(inputs.host, context.signal), gone, context.signal);
+    return next;
   },
   async delete(state, { pool, signal }) {
     const connection = await pool.connect(state.host, signal);

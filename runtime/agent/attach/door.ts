@@ -55,7 +55,8 @@ export class AttachDoor {
     try {
       header = parseHeader(await readFirstLine(channel.stream));
     } catch (error) {
-      return refuse(channel, error);
+      refuse(channel, error);
+      return;
     }
     let size: WindowSize = { cols: header.cols, rows: header.rows };
     let resized: () => void = () => undefined;

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.js";
 import type { DockerEngine, ExecState } from "../containers/engine.js";
+import { codeOf } from "../files.js";
 import { isAttach } from "./tmux.js";
 
 /** Processes of the host, as far as an attach needs them. */
@@ -19,7 +20,7 @@ export const hostProcesses: HostProcesses = {
     try {
       process.kill(pid, signal);
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+      if (codeOf(error) !== "ESRCH") throw error;
     }
   },
 };

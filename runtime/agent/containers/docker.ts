@@ -3,6 +3,7 @@ import Docker from "dockerode";
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
 import { readLines } from "../../protocol/ndjson.js";
+import { QUICK_MS, explain, inTime, notRunning, statusOf, unless } from "./docker-errors.js";
 import {
   SESSION_LABEL,
   type ContainerEvent,
@@ -14,8 +15,6 @@ import {
   type TtyExec,
 } from "./engine.js";
 
-/** Docker answers these at once or not at all. */
-const QUICK_MS = 15_000;
 /** Making and starting a container waits for disks and cgroups. */
 const SLOW_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024;
@@ -175,10 +174,7 @@ export class RealDocker implements DockerEngine {
       stream,
       resize: (size) =>
         this.#ask("exec resize", () =>
-          exec.resize({ h: size.rows, w: size.cols, abortSignal: AbortSignal.timeout(QUICK_MS) } as {
-            h: number;
-            w: number;
-          }),
+          exec.resize({ h: size.rows, w: size.cols, abortSignal: AbortSignal.timeout(QUICK_MS) }),
         ),
       state: () => this.execState(exec.id),
     };
@@ -237,26 +233,8 @@ export class RealDocker implements DockerEngine {
       return await call();
     } catch (error) {
       if (error instanceof ConvocateError) throw error;
-      throw this.#explain(what, error);
+      throw explain(what, this.#socketPath, error);
     }
-  }
-
-  #explain(what: string, error: unknown): ConvocateError {
-    const cause = error instanceof Error ? error : new Error(String(error));
-    const code = "code" in cause ? cause.code : undefined;
-    if (code === "ENOENT" || code === "ECONNREFUSED" || code === "ECONNRESET" || code === "EPIPE") {
-      return new ConvocateError(
-        "DOCKER_ERROR",
-        `Docker does not answer at ${this.#socketPath}: see \`systemctl status docker\` on this host`,
-        { cause },
-      );
-    }
-    if (cause.name === "AbortError" || cause.name === "TimeoutError") {
-      return new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``, {
-        cause,
-      });
-    }
-    return new ConvocateError("DOCKER_ERROR", `Docker refused ${what}: ${dockerMessage(cause)}`, { cause });
   }
 }
 
@@ -279,51 +257,10 @@ const DockerMessage = z
     };
   });
 
-/** For the calls that take no signal. */
-async function inTime<T>(what: string, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``);
-    timer = setTimeout(() => reject(error), QUICK_MS);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 /** Docker's own time, null for its year 1. */
 function dockerTime(text: string | undefined): string | null {
   if (!text || text.startsWith("0001-")) return null;
   return new Date(text).toISOString();
-}
-
-function statusOf(error: unknown): number | null {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) {
-    if ("statusCode" in at && typeof at.statusCode === "number") return at.statusCode;
-  }
-  return null;
-}
-
-function unless(...statuses: number[]): (error: unknown) => void {
-  return (error) => {
-    const status = statusOf(error);
-    if (status === null || !statuses.includes(status)) throw error;
-  };
-}
-
-function notRunning(error: unknown): never {
-  const status = statusOf(error);
-  if (status === 404 || status === 409) {
-    throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run", { cause: error });
-  }
-  throw error;
-}
-
-function dockerMessage(error: Error): string {
-  const json = "json" in error ? z.object({ message: z.string() }).safeParse(error.json) : null;
-  return (json?.success ? json.data.message : error.message).replaceAll(/\s+/g, " ").trim();
 }
 
 /** Takes Docker's 8-byte headers out of a whole output. */

@@ -61,7 +61,7 @@ export class DockerWatch implements AsyncDisposable {
           complained = false;
         });
       } catch (error) {
-        if (signal.aborted) return;
+        if (this.#stop.signal.aborted) return;
         if (!complained) this.#log.warn({ error: String(error) }, "Docker cannot be watched; trying again");
         complained = true;
       } finally {
@@ -123,7 +123,7 @@ export class DockerWatch implements AsyncDisposable {
     switch (event.action) {
       case "start": {
         if (same && before.running) return;
-        const state = await this.#inspect(id, event.containerId);
+        const state = await this.#inspect(id, event);
         const startedAt = state?.startedAt ?? new Date(event.atMs).toISOString();
         this.#report(
           "container.started",
@@ -143,7 +143,7 @@ export class DockerWatch implements AsyncDisposable {
         // One that ended before the run that was last seen to begin is told of already.
         if (same && (!before.running || (before.startedAt !== null && event.atMs < Date.parse(before.startedAt))))
           return;
-        const state = await this.#inspect(id, event.containerId);
+        const state = await this.#inspect(id, event);
         const askedAt = this.#stopping.get(event.containerId);
         const asked = askedAt !== undefined && event.atMs - askedAt < STOPPING_MS;
         this.#stopping.delete(event.containerId);
@@ -203,10 +203,11 @@ export class DockerWatch implements AsyncDisposable {
     this.#spool.observe(id, null);
   }
 
-  /** The container of the event, unless another has taken its place. */
-  async #inspect(id: SessionId, containerId: string): Promise<ContainerState | null> {
+  /** The container of the event in the run that the event is of; null when another has taken its place by now. */
+  async #inspect(id: SessionId, event: ContainerEvent): Promise<ContainerState | null> {
     const state = await this.#docker.inspect(containerName(id)).catch(() => null);
-    return state?.id === containerId ? state : null;
+    const same = state?.id === event.containerId && Date.parse(state.startedAt ?? "") <= event.atMs;
+    return same ? state : null;
   }
 }
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { ConvocateError, SUBSYSTEM, type AgentEvent } from "../../domain/index.js";
+import { ConvocateError, SUBSYSTEM, toConvocateError, type AgentEvent } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { readLines, writeLine } from "../../protocol/ndjson.js";
 import { Link } from "../../protocol/ssh/link.js";
@@ -85,9 +85,9 @@ export class Publisher implements AsyncDisposable {
     this.#with.log.info({}, "connected to the shell");
     this.#downSince = null;
     const gone = new AbortController();
-    const finish = (error?: unknown): void => {
+    const finish = (error?: Error): void => {
       if (gone.signal.aborted) return;
-      if (error !== undefined) this.#with.log.info({ error: String(error) }, "the event channel ended");
+      if (error) this.#with.log.info({ error: error.message }, "the event channel ended");
       gone.abort();
       this.#wake();
       connection.close();
@@ -95,8 +95,9 @@ export class Publisher implements AsyncDisposable {
     this.#forget();
     this.#acked = 0;
     this.#stream = this.#with.spool.stream;
-    this.#receive(channel).then(finish, finish);
-    this.#send(channel, gone.signal).then(finish, finish);
+    const failed = (error: unknown): void => finish(toConvocateError(error));
+    this.#receive(channel).then(() => finish(), failed);
+    this.#send(channel, gone.signal).then(() => finish(), failed);
     void connection.closed.then(() => finish());
   }
 

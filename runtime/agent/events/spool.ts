@@ -245,7 +245,7 @@ export class Spool implements Disposable {
       agent_id: this.#agentId,
       ...(row.session_id === null ? {} : { session_id: row.session_id }),
       timestamp: row.timestamp,
-      data: JSON.parse(row.data),
+      data: JSON.parse(row.data) as unknown,
     });
   }
 
@@ -268,5 +268,6 @@ function droppedBefore(row: z.infer<typeof Row>): number {
 
 /** SQLITE_CORRUPT and SQLITE_NOTADB. */
 function isCorruption(error: unknown): boolean {
-  return error instanceof Error && "errcode" in error && (error.errcode === 11 || error.errcode === 26);
+  if (typeof error !== "object" || error === null || !("errcode" in error)) return false;
+  return error.errcode === 11 || error.errcode === 26;
 }

@@ -30,9 +30,9 @@ export class Locks {
 
   /** Runs work alone on this session. Throws SESSION_LOCKED when another operation did not end in time. */
   async run<T>(id: SessionId, operation: string, work: () => Promise<T>): Promise<T> {
-    await this.idle(id, operation);
     const { promise: released, resolve: release } = Promise.withResolvers<void>();
-    this.#held.set(id, { operation, since: timestamp(this.#clock), released });
+    const take = (): void => void this.#held.set(id, { operation, since: timestamp(this.#clock), released });
+    await this.#whenFree(id, operation, take);
     try {
       return await work();
     } finally {
@@ -43,21 +43,29 @@ export class Locks {
 
   /** Resolves when no operation is in flight on the session; throws SESSION_LOCKED after the wait. */
   async idle(id: SessionId, wanted: string): Promise<void> {
-    if (!this.#held.has(id)) return;
+    await this.#whenFree(id, wanted, () => undefined);
+  }
+
+  /** Calls `act` in the same turn in which the session was seen to be free, so that nobody comes between. */
+  async #whenFree(id: SessionId, wanted: string, act: () => void): Promise<void> {
+    if (!this.#held.has(id)) {
+      act();
+      return;
+    }
     const waiting = this.#waiters.get(id) ?? 0;
     if (waiting >= MAX_WAITERS) throw this.#locked(id, wanted);
     this.#waiters.set(id, waiting + 1);
     const over = new AbortController();
-    const deadline = this.#clock.sleep(this.#waitMs, over.signal).then(
-      () => "late" as const,
-      () => "late" as const,
+    const late = this.#clock.sleep(this.#waitMs, over.signal).then(
+      () => true,
+      () => true,
     );
     try {
       for (let held = this.#held.get(id); held; held = this.#held.get(id)) {
-        if ((await Promise.race([held.released, deadline])) === "late" && this.#held.has(id)) {
-          throw this.#locked(id, wanted);
-        }
+        const isLate = await Promise.race([held.released.then(() => false), late]);
+        if (isLate && this.#held.has(id)) throw this.#locked(id, wanted);
       }
+      act();
     } finally {
       over.abort();
       const left = (this.#waiters.get(id) ?? 1) - 1;

@@ -129,7 +129,7 @@ export class Agent implements AsyncDisposable {
       do {
         this.#listAgain = false;
         await this.#list(timeoutMs);
-      } while (this.#listAgain && !this.#closed);
+      } while (this.#listsAgain());
     };
     this.#listing = run().finally(() => {
       this.#listing = null;
@@ -168,6 +168,11 @@ export class Agent implements AsyncDisposable {
     await this.#link.close();
     this.#client?.close();
     this.#client = null;
+  }
+
+  /** Somebody asked while the last list was on its way. */
+  #listsAgain(): boolean {
+    return this.#listAgain && !this.#closed;
   }
 
   async #list(timeoutMs: number): Promise<void> {

@@ -100,8 +100,7 @@ class Attach {
         if (exitStatus !== null) return { kind: "ended", exitStatus };
         if (performance.now() - startedMs >= BACKOFF.stayedUpMs) failures = 0;
       } catch (thrown) {
-        if (this.#signal.aborted)
-          return this.#aborted();
+        if (this.#signal.aborted) return this.#aborted();
         if (thrown instanceof Refused) return { kind: "failed", error: thrown.error };
         const error = toConvocateError(thrown, "CONNECTION_LOST");
         if (!this.#attached || FINAL.has(error.code)) return { kind: "failed", error };
@@ -204,14 +203,14 @@ class Attach {
     this.#input.append(chunk);
     this.#pump();
     // While it is not read, the terminal itself holds what is typed.
-    if (this.#input.full) (this.#terminal.input as Readable).pause();
+    if (this.#input.isFull()) (this.#terminal.input as Readable).pause();
   }
 
   /** Lets the terminal be read again when `free` made room in a full buffer. */
   #withRoom(free: () => void): void {
-    const wasFull = this.#input.full;
+    const wasFull = this.#input.isFull();
     free();
-    if (wasFull && !this.#input.full) (this.#terminal.input as Readable).resume();
+    if (wasFull && !this.#input.isFull()) (this.#terminal.input as Readable).resume();
   }
 
   /** The buffer's bound is the channel's too: nothing is written that it does not keep. */

@@ -16,7 +16,7 @@ export class InputBuffer {
     return this.#end - this.#taken;
   }
 
-  get full(): boolean {
+  isFull(): boolean {
     return this.bytes >= INPUT_BUFFER_BYTES;
   }
 

@@ -76,7 +76,7 @@ export class InkInput extends Readable {
   readonly #onData = (chunk: Buffer | string): void => {
     const text = typeof chunk === "string" ? chunk : this.#decoder.write(chunk);
     // Ink takes Enter, Tab and other control characters for keys only when they come alone. Escape stays with what follows.
-    // eslint-disable-next-line no-control-regex -- control characters are the subject
+
     this.#pieces.push(
       ...(text.match(/[\u0000-\u001a\u001c-\u001f\u007f]|[^\u0000-\u001a\u001c-\u001f\u007f]+/g) ?? []),
     );

@@ -1,0 +1,142 @@
+import { describe, expect, test } from "@jest/globals";
+import { sha256 } from "../host/files.js";
+import { newAuthority, newCertificate } from "../host/certificates.js";
+import { agentsArgv, parseAgents } from "./agent-ready/lifecycle.js";
+import { certificate } from "./certificate/lifecycle.js";
+import { files } from "./files/lifecycle.js";
+import { lifecycles } from "./index.js";
+import { quotaPercent, slice, sliceFile, sliceLimits } from "./slice/lifecycle.js";
+import { unit } from "./unit/lifecycle.js";
+
+const host = {
+  via: "ssh",
+  name: "h",
+  address: "192.0.2.1",
+  port: 22,
+  user: "root",
+  hostKeys: ["ssh-ed25519 A"],
+} as const;
+const paths = (differences: readonly { path: string }[]): string[] => differences.map(({ path }) => path);
+
+test("no two kinds have one name", () => {
+  const kinds = lifecycles.map(({ kind }) => kind);
+  expect(new Set(kinds).size).toBe(kinds.length);
+});
+
+describe("Files", () => {
+  const inputs = files.inputs.parse({
+    host,
+    files: { "/etc/a": { type: "file", content: "x", mode: "644" }, "/etc/d": { type: "directory", mode: "0750" } },
+  });
+  const a = { type: "file", mode: "0644", owner: "root", group: "root", sha256: sha256("x") } as const;
+  const d = { type: "directory", mode: "0750", owner: "root", group: "root" } as const;
+  const state = { host: inputs.host, files: { "/etc/a": a, "/etc/d": d }, declared: "", pending: false, reload: [] };
+
+  test("as declared have no difference", () => {
+    expect(files.diff(state, inputs)).toEqual([]);
+  });
+
+  test("are named with what differs: content, mode, owner, type, missing, and what is declared no more", () => {
+    const seen = {
+      ...state,
+      files: {
+        "/etc/a": { ...a, sha256: sha256("y"), mode: "0600", owner: "claude" },
+        "/etc/d": { ...a },
+        "/etc/old": a,
+      },
+    };
+    expect(paths(files.diff(seen, inputs))).toEqual([
+      'files["/etc/a"].mode',
+      'files["/etc/a"].owner',
+      'files["/etc/a"].content',
+      'files["/etc/d"].type',
+      'files["/etc/old"]',
+    ]);
+    expect(paths(files.diff({ ...state, files: { "/etc/d": d } }, inputs))).toEqual(['files["/etc/a"].missing']);
+  });
+
+  test.each(["relative", "/etc/../x", "/etc/a b"])("at the path %j are refused before anything happens", (path) => {
+    const bad = { host, files: { [path]: { type: "file", content: "", mode: "0644" } } };
+    expect(files.inputs.safeParse(bad).success).toBe(false);
+  });
+});
+
+test("Unit tells a changed trigger by its name, and a stopped service from a changed file", () => {
+  const inputs = unit.inputs.parse({ host, unit: "x.service", content: "c", triggers: { release: "2", node: "1" } });
+  const state = {
+    host: inputs.host,
+    unit: "x.service",
+    content: sha256("c"),
+    enabled: true,
+    running: true,
+    needsReload: false,
+    triggers: { release: "1", node: "1", old: "" },
+  };
+  expect(paths(unit.diff(state, inputs))).toEqual(["triggers.old", "triggers.release"]);
+  expect(paths(unit.diff({ ...state, triggers: inputs.triggers, running: false }, inputs))).toEqual(["running"]);
+});
+
+describe("Slice", () => {
+  const totals = { cpus: 8, memoryBytes: 10_000_000_000 };
+
+  test("takes its share of all processors, and of memory in bytes", () => {
+    expect(sliceLimits(totals, { cpuPercent: 90, memoryPercent: 90 })).toEqual({
+      cpuQuota: "720%",
+      memoryMax: "9000000000",
+    });
+    expect(sliceFile({ cpuQuota: "720%", memoryMax: "9000000000" })).toMatch(/\nCPUQuota=720%\nMemoryMax=9000000000\n/);
+  });
+
+  test.each([
+    ["1.800000s", "180%"],
+    ["900ms", "90%"],
+    ["1min 30s", "9000%"],
+    ["infinity", "infinity"],
+  ])("reads systemd's %s as %s", (printed, percent) => expect(quotaPercent(printed)).toBe(percent));
+
+  test("differs when the host got more memory, although nobody changed a word", () => {
+    const inputs = slice.inputs.parse({ host, slice: "a.slice", cpuPercent: 90, memoryPercent: 90 });
+    const limits = sliceLimits(totals, inputs);
+    const state = { ...inputs, ...totals, ...limits, content: sha256(sliceFile(limits)), running: true };
+    expect(slice.diff(state, inputs)).toEqual([]);
+    expect(paths(slice.diff({ ...state, memoryBytes: 2 * totals.memoryBytes }, inputs))).toEqual([
+      "content",
+      "memoryMax",
+    ]);
+  });
+});
+
+test("Certificate is made anew with under 60 days left, for another name, and for another authority", async () => {
+  // Short keys: a real one takes seconds to find on a busy machine.
+  const authority = await newAuthority("one", 1024);
+  const inputs = { authority, commonName: "agent-1", usage: "client" as const };
+  const issued = await newCertificate(authority, "agent-1", "client", 1024);
+  const state = { commonName: "agent-1", usage: "client" as const, ...issued };
+  expect(certificate.diff(state, inputs)).toEqual([]);
+  expect(paths(certificate.diff(state, { ...inputs, commonName: "agent-2" }))).toEqual(["commonName"]);
+  const other = await newCertificate(await newAuthority("two", 1024), "agent-1", "client", 1024);
+  expect(paths(certificate.diff({ ...state, ...other }, inputs))).toEqual(["authority"]);
+  const realNow = Date.now;
+  Date.now = () => realNow() + 310 * 86_400_000;
+  try {
+    expect(paths(certificate.diff(state, inputs))).toEqual(["notAfter"]);
+  } finally {
+    Date.now = realNow;
+  }
+}, 60_000);
+
+test("an agent is ready when it is connected and says its release; rubbish on stdout is no answer", () => {
+  const agents = [{ id: "aaaaaaaa", name: "x", connection: { state: "connected", since: 1 }, release: "3", more: 1 }];
+  const stdout = JSON.stringify({ agents });
+  expect(parseAgents(stdout, "aaaaaaaa")).toEqual({ reachable: true, runningRelease: "3" });
+  expect(parseAgents(stdout, "bbbbbbbb")).toEqual({ reachable: false, runningRelease: "" });
+  expect(parseAgents("convocate: broken", "aaaaaaaa")).toEqual({ reachable: false, runningRelease: "" });
+  expect(agentsArgv("claude", ["aaaaaaaa"], 5).slice(4)).toEqual([
+    "/usr/local/bin/convocate",
+    "agents",
+    "aaaaaaaa",
+    "--wait",
+    "5",
+    "--json",
+  ]);
+});

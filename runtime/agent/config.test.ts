@@ -1,0 +1,80 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { agentPaths } from "../domain/index.js";
+import { parseHostPort, readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+
+let root: string;
+let paths: AgentPaths;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "convocate-config-"));
+  paths = {
+    ...agentPaths,
+    agentId: join(root, "agent-id"),
+    settings: join(root, "settings.json"),
+    currentImage: join(root, "current-image"),
+    shellHost: join(root, "shell-host"),
+    agentToShellKey: join(root, "key"),
+    shellHostKey: join(root, "host-key"),
+  };
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+describe("parseHostPort", () => {
+  test.each([
+    ["shell.example\n", { host: "shell.example", port: 223 }],
+    ["10.0.0.1:2230", { host: "10.0.0.1", port: 2230 }],
+    ["[fe80::1]:2230", { host: "fe80::1", port: 2230 }],
+    ["fe80::1", { host: "fe80::1", port: 223 }],
+    ["[fe80::1]", { host: "fe80::1", port: 223 }],
+  ])("reads %j", (text, expected) => expect(parseHostPort(text)).toEqual(expected));
+  test.each(["", "a b", "host:0", "host:70000", "host:x", ":223"])("refuses %j", (text) =>
+    expect(parseHostPort(text)).toBeNull(),
+  );
+});
+
+describe("the agent's files", () => {
+  test("say who it is, with defaults for what the settings leave out", async () => {
+    writeFileSync(paths.agentId, "abcd1234\n");
+    writeFileSync(paths.settings, '{"name":"one","uid":1400}');
+    expect(await readIdentity(paths)).toMatchObject({
+      agentId: "abcd1234",
+      settings: { name: "one", uid: 1400, gid: 1337, session: { sudo: true } },
+    });
+  });
+
+  test("that are missing or wrong are named, with what to do", async () => {
+    await expect(readIdentity(paths)).rejects.toMatchObject({
+      code: "IO_ERROR",
+      message: expect.stringMatching(/agent-id is missing: run `convocate-host init-agent`/),
+    });
+    writeFileSync(paths.agentId, "NOT AN ID");
+    await expect(readIdentity(paths)).rejects.toThrow(/agent-id: it must hold 8 characters/);
+    writeFileSync(paths.agentId, "abcd1234");
+    writeFileSync(paths.settings, "{");
+    await expect(readIdentity(paths)).rejects.toThrow(/settings.json is not JSON/);
+    writeFileSync(paths.settings, '{"name":"one","uid":0}');
+    await expect(readIdentity(paths)).rejects.toThrow(/settings.json: uid: /);
+  });
+
+  test("name the current image, read anew each time; none is null", () => {
+    expect(readCurrentImage(paths)).toBeNull();
+    writeFileSync(paths.currentImage, "convocate:3.0.0\n");
+    expect(readCurrentImage(paths)).toBe("convocate:3.0.0");
+    writeFileSync(paths.currentImage, "\n");
+    expect(readCurrentImage(paths)).toBeNull();
+  });
+
+  test("say where the shell is and which key it must have", async () => {
+    writeFileSync(paths.shellHost, "shell:2230\n");
+    writeFileSync(paths.agentToShellKey, "PRIVATE");
+    writeFileSync(paths.shellHostKey, "ssh-ed25519 AAAA\n");
+    expect(await readShellDoor(paths)).toEqual({
+      host: "shell",
+      port: 2230,
+      privateKey: "PRIVATE",
+      hostKey: "ssh-ed25519 AAAA",
+    });
+  });
+});

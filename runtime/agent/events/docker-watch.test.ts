@@ -1,0 +1,155 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { FakeDocker } from "../../../test/agent/fake-docker.js";
+import { AgentId, AgentSettings, ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
+import { silentLog } from "../../protocol/log.js";
+import { systemClock } from "../clock.js";
+import { Containers } from "../containers/containers.js";
+import { SESSION_LABEL } from "../containers/engine.js";
+import { containerName } from "../containers/spec.js";
+import { Homes } from "../sessions/homes.js";
+import { DockerWatch } from "./docker-watch.js";
+import { Spool } from "./spool.js";
+
+let root: string;
+let docker: FakeDocker;
+let spool: Spool;
+let watch: DockerWatch;
+let id: SessionId;
+let name: string;
+
+function startWatch(): void {
+  spool = new Spool({
+    path: join(root, "spool.db"),
+    agentId: AgentId.parse("abcd1234"),
+    clock: systemClock,
+    log: silentLog,
+  });
+  const settings = AgentSettings.parse({ name: "a", home: root });
+  const homes = new Homes(root, settings);
+  const containers = new Containers({ docker, settings, homes, currentImage: () => null });
+  watch = new DockerWatch({ docker, containers, spool, clock: systemClock, log: silentLog });
+  watch.start();
+}
+
+async function stopWatch(): Promise<void> {
+  await watch[Symbol.asyncDispose]();
+  spool.close();
+}
+
+async function listening(): Promise<void> {
+  for (let i = 0; i < 300 && docker.listeners === 0; i++) await systemClock.sleep(10);
+  // The comparison that follows opening.
+  await systemClock.sleep(30);
+}
+
+/** What was reported, once it is that many. */
+async function reported(count: number): Promise<string[]> {
+  const all = (): string[] =>
+    spool.after(0, 100).map(({ type, data }) => {
+      if (!("exit_code" in data)) return type;
+      return `${type} ${JSON.stringify(data["exit_code"])}${data["oom_killed"] ? " oom" : ""}`;
+    });
+  for (let i = 0; i < 300 && all().length < count; i++) await systemClock.sleep(10);
+  await systemClock.sleep(30);
+  return all();
+}
+
+async function makeContainer(): Promise<void> {
+  await docker.create({ name, Image: "convocate:1", Labels: { [SESSION_LABEL]: id } });
+}
+
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), "convocate-watch-"));
+  docker = new FakeDocker();
+  id = newSessionId();
+  name = containerName(id);
+  startWatch();
+  await listening();
+});
+afterEach(async () => {
+  await stopWatch();
+  rmSync(root, { recursive: true });
+});
+
+describe("DockerWatch", () => {
+  test("tells a stop from an end of its own, and an end with 0 from one with another code", async () => {
+    await makeContainer();
+    await docker.start(name);
+    await docker.stop(name);
+    await docker.start(name);
+    docker.die(name, 137);
+    await docker.start(name);
+    docker.die(name, 0);
+    expect(await reported(6)).toEqual([
+      "container.started",
+      "container.stopped 0",
+      "container.started",
+      "container.died 137",
+      "container.started",
+      "container.stopped 0",
+    ]);
+    expect(watch.running).toBe(0);
+  });
+
+  test("tells of the kernel's kill before the end that it caused", async () => {
+    await makeContainer();
+    await docker.start(name);
+    await reported(1);
+    docker.die(name, 137, true);
+    expect(await reported(3)).toEqual(["container.started", "container.oom", "container.died 137 oom"]);
+  });
+
+  test("leaves making and removing to the operations", async () => {
+    await makeContainer();
+    await docker.start(name);
+    await docker.stop(name);
+    await docker.remove(name);
+    await makeContainer();
+    await docker.start(name);
+    expect(await reported(3)).toEqual(["container.started", "container.stopped 0", "container.started"]);
+    expect(watch.running).toBe(1);
+  });
+
+  test("after a restart of the agent reports what happened meanwhile, once, and nothing again", async () => {
+    await makeContainer();
+    await docker.start(name);
+    expect(await reported(1)).toEqual(["container.started"]);
+    await stopWatch();
+    docker.die(name, 137);
+    startWatch();
+    expect(await reported(2)).toEqual(["container.started", "container.died 137"]);
+    await stopWatch();
+    startWatch();
+    await listening();
+    expect(await reported(2)).toHaveLength(2);
+  });
+
+  test("after dockerd was away compares: a new run is an end and a start", async () => {
+    await makeContainer();
+    await docker.start(name);
+    await reported(1);
+    docker.down = new ConvocateError("DOCKER_ERROR", "Docker does not answer");
+    docker.dropListeners();
+    await systemClock.sleep(50);
+    docker.die(name, 1);
+    docker.down = null;
+    await docker.start(name);
+    expect(await reported(3)).toEqual(["container.started", "container.died null", "container.started"]);
+    docker.die(name, 2);
+    expect((await reported(4)).at(-1)).toBe("container.died 2");
+  });
+
+  test("reports a session that runs when the spool is new, and none that is stopped", async () => {
+    await stopWatch();
+    rmSync(join(root, "spool.db"));
+    await makeContainer();
+    await docker.start(name);
+    const other = newSessionId();
+    await docker.create({ name: containerName(other), Image: "convocate:1", Labels: { [SESSION_LABEL]: other } });
+    startWatch();
+    expect(await reported(1)).toEqual(["container.started"]);
+  });
+});

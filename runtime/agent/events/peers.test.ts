@@ -1,0 +1,47 @@
+import { beforeEach, describe, expect, test } from "@jest/globals";
+import { ManualClock } from "../../../test/agent/manual-clock.js";
+import { PEER_LOST_MS, PeerWatch } from "./peers.js";
+
+describe("PeerWatch", () => {
+  let clock: ManualClock;
+  let said: [string, unknown][];
+  let peers: PeerWatch;
+  beforeEach(() => {
+    clock = new ManualClock();
+    said = [];
+    peers = new PeerWatch({ emit: (type, _id, data) => void said.push([type, data]) }, clock);
+  });
+
+  test("says once that the shell is lost, 90 s after its last connection, and once that it is back", async () => {
+    peers.connected();
+    await clock.advance(10 * PEER_LOST_MS);
+    peers.check();
+    peers.closed();
+    await clock.advance(PEER_LOST_MS - 1);
+    peers.check();
+    expect(said).toEqual([]);
+    await clock.advance(1);
+    peers.check();
+    peers.check();
+    expect(said.map(([type]) => type)).toEqual(["agent.peer-lost"]);
+    await clock.advance(5_000);
+    peers.connected();
+    peers.connected();
+    expect(said.slice(1)).toEqual([["agent.peer-back", { away_s: 95 }]]);
+  });
+
+  test("says nothing while one of several connections is left", async () => {
+    peers.connected();
+    peers.connected();
+    peers.closed();
+    await clock.advance(PEER_LOST_MS * 2);
+    peers.check();
+    expect(said).toEqual([]);
+  });
+
+  test("counts from the start of the agent when nobody ever came", async () => {
+    await clock.advance(PEER_LOST_MS);
+    peers.check();
+    expect(said).toEqual([["agent.peer-lost", { since: "2026-11-21T12:00:00.000Z" }]]);
+  });
+});

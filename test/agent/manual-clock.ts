@@ -1,0 +1,36 @@
+import type { Clock } from "../../runtime/agent/clock.js";
+
+interface Sleeper {
+  until: number;
+  wake: () => void;
+}
+
+/** Time that stands still until a test moves it. */
+export class ManualClock implements Clock {
+  #now = Date.parse("2026-11-21T12:00:00.000Z");
+  #sleepers: Sleeper[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const sleeper = { until: this.#now + ms, wake: resolve };
+      this.#sleepers.push(sleeper);
+      signal?.addEventListener("abort", () => {
+        this.#sleepers = this.#sleepers.filter((one) => one !== sleeper);
+        reject(new Error("aborted"));
+      });
+    });
+  }
+
+  /** Moves time on and lets whoever wakes up run. */
+  async advance(ms: number): Promise<void> {
+    this.#now += ms;
+    const due = this.#sleepers.filter((one) => one.until <= this.#now);
+    this.#sleepers = this.#sleepers.filter((one) => one.until > this.#now);
+    for (const one of due) one.wake();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
