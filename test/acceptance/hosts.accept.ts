@@ -97,6 +97,8 @@ function describe_hosts(): void {
         ...extra,
       },
     });
+  /** This machine's address on the lab's bridge: nothing listens on its port 2, and no firewall swallows the packet. */
+  const gateway = (): string => lab.subnet.replace(/\.0\/24$/, ".1");
   let key = "";
   const hostKey = (): string => key;
   beforeAll(async () => {
@@ -104,7 +106,7 @@ function describe_hosts(): void {
   });
 
   test("a host that refuses the connection", async () => {
-    const { exitCode, stdout } = await withInventory(shellWith({ port: 2 }), up);
+    const { exitCode, stdout } = await withInventory(shellWith({ address: gateway(), port: 2 }), up);
     expect(exitCode).not.toBe(0);
     expect(stdout).toMatch(/refused/i);
     expect(stdout).toContain("CONNECTION_REFUSED");

@@ -71,7 +71,7 @@ test("no process on any host, or here, shows one during an up that has much to d
     "rm -r /etc/convocate-agent/rsyslog-tls /etc/rsyslog.d/10-convocate-client.conf /etc/convocate-agent/settings.json",
   );
   await cluster.lab.sh("shell", "rm /etc/convocate/rsyslog-ca/server.key /etc/convocate/status_authorized_keys");
-  const up = cluster.pulumi(["up", "--refresh", "--yes", "--skip-preview", "--logtostderr", "-v=3"]);
+  const up = cluster.pulumi(["up", "--refresh", "--yes", "--skip-preview"]);
   const state = { done: false };
   void up.finally(() => (state.done = true));
   let samples = 0;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { measureEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
+import { roomForHosts } from "./machine.js";
 import { benchCluster, takeDown } from "./ours.js";
 import { json, table, type Quiet } from "./report.js";
 import { measureRollout } from "./rollout.js";
@@ -35,12 +36,13 @@ interface Options {
 const benchFolder = join(ROOT, "test/bench");
 const load = (): number => loadavg()[0] ?? 0;
 
-async function measure(rows: readonly Row[], options: Options): Promise<Figure[]> {
-  const figures: Figure[] = [];
+/** Hands each figure on as soon as it is there: what fails later takes none of them away. */
+async function measure(rows: readonly Row[], options: Options, figures: Figure[]): Promise<void> {
   const attachRows = rows.filter((row) => row !== "rollout");
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
   const sizes = [...new Set([...(attachRows.length > 0 ? [1] : []), ...rollouts])];
   for (const machines of sizes) {
+    await using _room = await roomForHosts(2 * machines);
     process.stderr.write(`bench: a cluster of ${machines} host(s) comes up\n`);
     const cluster = await benchCluster(machines);
     try {
@@ -54,7 +56,6 @@ async function measure(rows: readonly Row[], options: Options): Promise<Figure[]
       else await takeDown(cluster);
     }
   }
-  return figures;
 }
 
 async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys, runs }: Options): Promise<Figure[]> {
@@ -92,9 +93,13 @@ const program = new Command("script/bench")
     const loadBefore = load();
     if (loadBefore > availableParallelism() / 2)
       process.stderr.write(`bench: the machine is busy (load ${loadBefore.toFixed(2)}): these figures will be noisy\n`);
-    const figures = await measure(named.length > 0 ? (named as Row[]) : ROWS, options);
-    const quiet: Quiet = { processors: availableParallelism(), loadBefore, loadAfter: load() };
-    process.stdout.write(`${options.json ? json(figures, quiet) : table(figures, quiet)}\n`);
+    const figures: Figure[] = [];
+    try {
+      await measure(named.length > 0 ? (named as Row[]) : ROWS, options, figures);
+    } finally {
+      const quiet: Quiet = { processors: availableParallelism(), loadBefore, loadAfter: load() };
+      process.stdout.write(`${options.json ? json(figures, quiet) : table(figures, quiet)}\n`);
+    }
   })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 

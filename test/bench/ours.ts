@@ -1,11 +1,21 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { labUp } from "../lab/lab.js";
+import { labUp, type Lab } from "../lab/lab.js";
 import { command, ROOT, TestCluster } from "../support/cluster.js";
 import { startMessagesApi } from "../support/messages-api/server.js";
 
 const API_PORT = 8099;
+
+/** A lab, or nothing: one that does not come up in full is taken down again. */
+export async function wholeLab(name: string, machines: number): Promise<Lab> {
+  try {
+    return await labUp({ name, agents: machines - 1 });
+  } catch (error) {
+    await command(["script/lab", "down", "--name", name]);
+    throw error;
+  }
+}
 
 /** Name of the agent that a one-machine cluster has on its shell host. */
 export const AGENT_ON_SHELL = "agent";
@@ -15,7 +25,7 @@ export const AGENT_ON_SHELL = "agent";
  * of more, the first is the shell host and the others are agents.
  */
 export async function benchCluster(machines: number): Promise<TestCluster> {
-  const lab = await labUp({ name: `t-bench-${machines}`, agents: machines - 1 });
+  const lab = await wholeLab(`t-bench-${machines}`, machines);
   const gateway = lab.subnet.replace(/\.0\/24$/, ".1");
   const stack = `test-bench-${machines}`;
   const inventory = join(ROOT, ".convocate/labs", lab.name, "inventory.yaml");

@@ -1,10 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { labUp, type Lab } from "../lab/lab.js";
+import type { Lab } from "../lab/lab.js";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { captureHost } from "./capture.js";
 import { median, type Figure } from "./figures.js";
-import { upChanges } from "./ours.js";
+import { upChanges, wholeLab } from "./ours.js";
 import { ansible, peersHome, pyinfra } from "./peers.js";
 
 /** SPEC 14, no-op rollout with drift read. */
@@ -69,7 +69,7 @@ export async function measureRollout(
   { runs, benchFolder, keep }: { runs: number; benchFolder: string; keep: boolean },
 ): Promise<Figure[]> {
   const machines = cluster.lab.hosts.length;
-  const lab = await labUp({ name: `t-bench-peer-${machines}`, agents: machines - 1 });
+  const lab = await wholeLab(`t-bench-peer-${machines}`, machines);
   try {
     const contenders = [ours(cluster), ...(await peers(cluster, lab, benchFolder))];
     // The first run of each only shows that it changes nothing.
