@@ -25,15 +25,16 @@ ${LOOK}`;
 
 /**
  * Adopts the key that is there, or makes one in a temporary directory beside it and moves it into place, public half first:
- * whoever sees the private key sees its public one too.
+ * whoever sees the private key sees its public one too. The directory bears the key's name: what a run that was cut off left
+ * is taken away, what another key's run has in hand is not.
  */
 const MAKE = `
 path=$1 comment=$2 mode=$3 owner=$4 group=$5
 umask 077
 ${DERIVE}
 folder=\${path%/*}
-rm -rf -- "$folder"/.keygen.??????
-tmp=$(mktemp -d -- "$folder/.keygen.XXXXXX")
+rm -rf -- "$folder/.\${path##*/}".convocate-??????
+tmp=$(mktemp -d -- "$folder/.\${path##*/}.convocate-XXXXXX")
 trap 'rm -rf -- "$tmp"' EXIT
 case $(derive "$path") in
 ssh-ed25519\\ *) ;;
