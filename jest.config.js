@@ -17,6 +17,8 @@ const common = {
 };
 
 export default {
+  // jest leaves one core idle by default; there are two.
+  maxWorkers: "100%",
   projects: [
     { ...common, displayName: "unit", testMatch: ["**/*.test.ts", "**/*.test.tsx"] },
     { ...common, displayName: "accept", testMatch: ["<rootDir>/test/**/*.accept.ts"] },

@@ -4,20 +4,22 @@ import { z } from "zod";
 import type { Lab } from "../lab/lab.js";
 import { must } from "./exec.js";
 
-/** What convocate has written on a host lies in these places; `checkComplete` tells when one is missing here. */
+/**
+ * What convocate has written on a host lies in these places; `checkComplete` tells when one is missing here. All of them
+ * are patterns, so that those without a match vanish: not every host has every file.
+ */
 const PLACES = [
-  "/etc/convocate",
-  "/etc/convocate-agent",
+  "/etc/convocate*",
   "/etc/cron.daily/convocate*",
   "/etc/dnsmasq.d/*convocate*",
-  "/etc/docker/daemon.json",
+  "/etc/docker/daemon.jso[n]",
   "/etc/logrotate.d/convocate*",
   "/etc/rsyslog.d/*convocate*",
   "/etc/systemd/*.conf.d/*convocate*",
   "/etc/systemd/system/*.d/*convocate*",
   "/etc/systemd/system/convocate*",
   "/usr/local/bin/convocate*",
-  "/usr/local/lib/convocate",
+  "/usr/local/lib/convocate*",
 ] as const;
 
 const HostInputs = z.looseObject({ host: z.looseObject({ name: z.string(), address: z.string() }) });
@@ -177,7 +179,8 @@ export async function captureHost(
     const release = /^\/usr\/local\/lib\/convocate\/releases\/([^/]+)/.exec(path)?.[1];
     return release !== undefined && !releases.has(release);
   };
-  const files = found.files.filter(({ path }) => !made.has(path) && !old(path));
+  const others = on("DockerDaemon").length > 0 ? [] : ["/etc/docker/daemon.json"];
+  const files = found.files.filter(({ path }) => !made.has(path) && !old(path) && !others.includes(path));
   const directories = new Map(
     found.directories.filter(({ path }) => !old(path)).map((directory) => [directory.path, directory]),
   );

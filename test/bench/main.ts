@@ -98,7 +98,7 @@ const program = new Command("script/bench")
       await measure(named.length > 0 ? (named as Row[]) : ROWS, options, figures);
     } finally {
       const quiet: Quiet = { processors: availableParallelism(), loadBefore, loadAfter: load() };
-      process.stdout.write(`${options.json ? json(figures, quiet) : table(figures, quiet)}\n`);
+      if (figures.length > 0) process.stdout.write(`${options.json ? json(figures, quiet) : table(figures, quiet)}\n`);
     }
   })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
