@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ConvocateError } from "../../../runtime/domain/index.js";
-import type { Connection } from "../../connection/types.js";
+import type { Connection, RunResult } from "../../connection/types.js";
 import { wrapperPath } from "../../host/program.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { Account, change, compare, HostAddress } from "../shared.js";
@@ -70,9 +70,14 @@ function ask(pool: object, shell: string, question: () => Promise<string>): Prom
   return answer;
 }
 
-async function list(connection: Connection, argv: string[], timeoutMs: number, signal: AbortSignal): Promise<string> {
-  const { stdout } = await connection.run(argv, { allowFailure: true, timeoutMs, signal });
-  return stdout;
+function list(connection: Connection, argv: string[], timeoutMs: number, signal: AbortSignal): Promise<RunResult> {
+  return connection.run(argv, { allowFailure: true, timeoutMs, signal });
+}
+
+function whyNotReady(seen: { reachable: boolean; runningRelease: string }, release: string): string {
+  if (!seen.reachable) return "does not answer the shell host";
+  if (seen.runningRelease !== release) return `answers as release ${seen.runningRelease}, not ${release}`;
+  return "answers, but convocate-status does not hear it";
 }
 
 /** The end of a rollout: the agent answers the shell with the release it was given, and its events arrive there. */
@@ -93,17 +98,18 @@ export const agentReady: Lifecycle<Inputs, State> = {
     for (;;) {
       const left = Math.max(1, Math.ceil((deadline - Date.now()) / 1000));
       const argv = agentsArgv(inputs.user, [inputs.agentId], left);
-      const seen = parseAgents(await list(connection, argv, (left + 20) * 1000, signal), inputs.agentId);
-      // One that was just restarted may answer once more as what it was.
-      if (seen.reachable && seen.runningRelease === inputs.release) {
+      const { stdout, exitCode } = await list(connection, argv, (left + 20) * 1000, signal);
+      const seen = parseAgents(stdout, inputs.agentId);
+      // Exit code 0 says that its heartbeat is there too. One that was just restarted may answer once more as what it was.
+      if (exitCode === 0 && seen.reachable && seen.runningRelease === inputs.release) {
         asked.delete(pool);
         return { id: inputs.agentId, state: { ...rest, ...seen } };
       }
       if (Date.now() >= deadline)
         throw new ConvocateError(
           "TIMEOUT",
-          `${inputs.agentName} ${seen.reachable ? `answers as release ${seen.runningRelease}, not ${inputs.release}` : "does not answer the shell host"}` +
-            ` after ${waitSeconds} s; journalctl -u convocate-agent on ${inputs.agentName} says why`,
+          `${inputs.agentName} ${whyNotReady(seen, inputs.release)} after ${waitSeconds} s; journalctl -u convocate-agent on ` +
+            `${inputs.agentName}, and -u convocate-status on the shell host, say why`,
         );
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
@@ -111,7 +117,11 @@ export const agentReady: Lifecycle<Inputs, State> = {
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.shell, signal);
     const argv = agentsArgv(inputs.user, [], 0);
-    const stdout = await ask(pool, inputs.shell.name, () => list(connection, argv, 30_000, signal));
+    const stdout = await ask(
+      pool,
+      inputs.shell.name,
+      async () => (await list(connection, argv, 30_000, signal)).stdout,
+    );
     return { ...state, shell: inputs.shell, ...parseAgents(stdout, state.agentId) };
   },
   async update(_state, inputs, context) {
