@@ -36,6 +36,8 @@ export const agentPaths = {
   settings: "/etc/convocate-agent/settings.json",
   sessions: "/var/lib/convocate-agent/sessions",
   events: "/var/lib/convocate-agent/events",
+  /** What `settings-set` changed. */
+  settingsChange: "/var/lib/convocate-agent/settings.json",
 } as const;
 
 /** Subsystems of the three doors. */

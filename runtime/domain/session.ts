@@ -26,6 +26,10 @@ export const Limits = z
   .partial();
 export type Limits = z.infer<typeof Limits>;
 
+/** Why a session waits for its user (SPEC 6.6); `silent`: no hook said so, its screen stands still. */
+export const WaitingWhy = z.enum(["permission", "question", "finished", "api-error", "silent"]).catch("silent");
+export type WaitingWhy = z.infer<typeof WaitingWhy>;
+
 /**
  * Where a session stands now. `locked`: an operation is in flight. `error`: Docker could not be asked, so nothing is known
  * and nothing is claimed. `activity` says whether the CLI works or waits for its user (SPEC 6.6), where that is known.
@@ -37,11 +41,14 @@ export const SessionStatus = z.discriminatedUnion("state", [
     attached: z.int().min(0),
     started_at: Timestamp,
     activity: z
-      .object({ kind: z.enum(["working", "waiting"]), why: z.string().optional(), since: Timestamp })
+      .object({ kind: z.enum(["working", "waiting"]), why: WaitingWhy.optional(), since: Timestamp })
       .optional(),
+    /** Its container just started, and the CLI has not shown itself yet. */
+    starting: z.boolean().optional(),
   }),
   z.object({ state: z.literal("stopped"), exit_code: z.int().nullable(), oom_killed: z.boolean() }),
-  z.object({ state: z.literal("locked"), operation: z.string(), since: Timestamp }),
+  /** `stale`: nobody works on it any more (its process is gone, or it is from before the last boot); `override` clears it. */
+  z.object({ state: z.literal("locked"), operation: z.string(), since: Timestamp, stale: z.boolean().optional() }),
   z.object({ state: z.literal("error"), message: z.string() }),
 ]);
 export type SessionStatus = z.infer<typeof SessionStatus>;
@@ -55,6 +62,12 @@ export const Session = z.object({
   port: z.int().min(0).max(65535),
   protocol: z.enum(["tcp", "udp"]),
   dns_name: DnsName.nullable(),
+  /** Whether the port is published on every address of the agent, not on its loopback alone. */
+  public: z.boolean().default(false),
+  /** Whether its container has the agent's Docker socket, which is root on that host: every list warns. */
+  docker: z.boolean().default(false),
+  /** Whether an edit waits for the next restart. */
+  restart_to_apply: z.boolean().default(false),
   limits: Limits,
   created_at: Timestamp,
   /** The last attach or restart. */

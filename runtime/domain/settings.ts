@@ -19,5 +19,52 @@ export const AgentSettings = z.object({
       limits: z.object({ memory_bytes: z.int().default(2 * 1024 ** 3), pids: z.int().default(4096) }).prefault({}),
     })
     .prefault({}),
+  /** Admission (SPEC 7): what of the host sessions may pledge together, and what one pledges that has no limit of its own. */
+  capacity: z
+    .object({
+      cpu_percent: z.int().min(1).max(100).default(90),
+      memory_percent: z.int().min(1).max(100).default(90),
+      disk_percent: z.int().min(1).max(100).default(90),
+      /** Cores. */
+      cpus: z.number().positive().default(0.5),
+      disk_bytes: z
+        .int()
+        .positive()
+        .default(5 * 1024 ** 3),
+    })
+    .prefault({}),
 });
 export type AgentSettings = z.infer<typeof AgentSettings>;
+
+/** The settings of sessions and admission as an agent applies them now: bytes, cores, percentages of the host. */
+export const EffectiveSettings = z.object({
+  cpu_percent: z.int(),
+  memory_percent: z.int(),
+  disk_percent: z.int(),
+  cpus: z.number(),
+  memory_bytes: z.int(),
+  disk_bytes: z.int(),
+  pids: z.int(),
+});
+export type EffectiveSettings = z.infer<typeof EffectiveSettings>;
+
+/**
+ * What `settings-set` may change while the agent runs: kept in `/var/lib/convocate-agent/settings.json` over what the stack
+ * says, so that a rollout neither sees drift nor takes it back. Null takes a change back.
+ */
+export const SettingsChange = z.strictObject({
+  cpu_percent: z.int().min(1).max(100).nullish(),
+  memory_percent: z.int().min(1).max(100).nullish(),
+  disk_percent: z.int().min(1).max(100).nullish(),
+  cpus: z.number().positive().max(1024).nullish(),
+  memory_bytes: z
+    .int()
+    .min(64 * 1024 * 1024)
+    .nullish(),
+  disk_bytes: z
+    .int()
+    .min(1024 * 1024)
+    .nullish(),
+  pids: z.int().min(16).max(4_194_304).nullish(),
+});
+export type SettingsChange = z.infer<typeof SettingsChange>;

@@ -1,5 +1,5 @@
-import type { AgentId, AgentStatus, Session, SessionId } from "../domain/index.js";
-import type { OpInput } from "../protocol/rpc/ops.js";
+import type { AgentId, AgentStatus, Capacity, Session, SessionId } from "../domain/index.js";
+import type { OpInput, OpResult } from "../protocol/rpc/ops.js";
 
 /** One agent as the shell sees it now: what its own connection says, beside what `convocate-status` heard of it. */
 export interface AgentView {
@@ -53,6 +53,14 @@ export interface Cluster extends AsyncDisposable {
   /** Detaches every client; the container goes on. Resolves with how many there were. */
   background(id: SessionId): Promise<number>;
   delete(id: SessionId): Promise<void>;
+  edit(id: SessionId, change: Omit<OpInput<"edit">, "id">): Promise<Session>;
+  clone(id: SessionId, options: { name: string }): Promise<OpResult<"clone">>;
+  /** Clears a stale lock; a live one with `force` only. */
+  override(id: SessionId, options?: { force?: boolean }): Promise<Session>;
+  settings(agent: AgentId): Promise<OpResult<"settings-get">>;
+  changeSettings(agent: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">>;
+  capacity(agent: AgentId): Promise<Capacity>;
+  logs(id: SessionId, options?: { lines?: number; after?: string }): Promise<OpResult<"logs">["lines"]>;
   /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */
   attach(
     id: SessionId,

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { measureEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
-import { roomForHosts } from "./machine.js";
 import { benchCluster, takeDown } from "./ours.js";
 import { json, table, type Quiet } from "./report.js";
 import { measureRollout } from "./rollout.js";
@@ -42,7 +41,6 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
   const sizes = [...new Set([...(attachRows.length > 0 ? [1] : []), ...rollouts])];
   for (const machines of sizes) {
-    await using _room = await roomForHosts(2 * machines);
     process.stderr.write(`bench: a cluster of ${machines} host(s) comes up\n`);
     const cluster = await benchCluster(machines);
     try {

@@ -41,8 +41,17 @@ export interface ExecResult {
   stderr: string;
 }
 
+/**
+ * The name of the lab that tests call `name`: in a checkout beside another one on the same machine, CONVOCATE_TEST_LABS says
+ * what to put before it, so that their tests do not meet.
+ */
+export function labName(name: string): string {
+  return `${process.env.CONVOCATE_TEST_LABS ?? ""}${name}`;
+}
+
 /** Brings a lab up with `script/lab`, which makes the images the first time (about a minute). Throws with what it said. */
-export async function labUp({ name, agents = 2, bare = false }: LabOptions): Promise<Lab> {
+export async function labUp({ name: called, agents = 2, bare = false }: LabOptions): Promise<Lab> {
+  const name = labName(called);
   const argv = ["up", "--name", name, "--agents", String(agents), ...(bare ? ["--bare"] : [])];
   await must(join(ROOT, "script/lab"), argv, 900_000);
   const directory = join(ROOT, ".convocate/labs", name);

@@ -126,7 +126,7 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
   const gateway = lab.subnet.replace(/\.0\/24$/, ".1");
   await using opened = new AsyncDisposableStack();
   const api = opened.use(await startMessagesApi({ port: API_PORT, host: gateway }));
-  const stack = `test-${options.name}`;
+  const stack = `test-${lab.name}`;
   const inventory = join(ROOT, ".convocate/labs", lab.name, "inventory.yaml");
   const [shell, ...agents] = lab.hosts;
   if (!shell) throw new Error(`lab ${lab.name} has no hosts`);

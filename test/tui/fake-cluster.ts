@@ -1,6 +1,23 @@
-import { ConvocateError, SessionId, type AgentId, type Session } from "../../runtime/domain/index.js";
+import {
+  ConvocateError,
+  EffectiveSettings,
+  SessionId,
+  type AgentId,
+  type Session,
+  type SettingsChange,
+} from "../../runtime/domain/index.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
+
+const DEFAULT_SETTINGS = {
+  cpu_percent: 90,
+  memory_percent: 90,
+  disk_percent: 90,
+  cpus: 0.5,
+  memory_bytes: 2 * 1024 ** 3,
+  disk_bytes: 5 * 1024 ** 3,
+  pids: 4096,
+};
 
 /** What the fake does badly, by the session's name: each stands for a way a real cluster fails. */
 const LONG_ERROR =
@@ -55,8 +72,11 @@ export class FakeCluster implements Cluster {
       agent_id: agent,
       port: spec.port === -1 ? 1001 : (spec.port ?? 0),
       protocol: spec.protocol ?? "tcp",
-      dns_name: null,
-      limits: {},
+      dns_name: spec.dns_name ?? null,
+      public: spec.public ?? false,
+      docker: spec.docker ?? false,
+      restart_to_apply: false,
+      limits: spec.limits ?? {},
       created_at: now,
       last_accessed_at: now,
       image: null,
@@ -97,6 +117,74 @@ export class FakeCluster implements Cluster {
     await sleep(this.#delayMs);
     this.#get(id);
     this.vanish(id);
+  }
+
+  async edit(id: SessionId, { limits, port, ...change }: Parameters<Cluster["edit"]>[1]): Promise<Session> {
+    await sleep(this.#delayMs);
+    const { session } = this.#get(id);
+    const merged = { ...session.limits, ...limits };
+    return this.#update(id, {
+      ...(Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as Partial<Session>),
+      ...(port === undefined ? {} : { port: port === -1 ? 1001 : port }),
+      limits: Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null && value !== undefined)),
+      restart_to_apply: session.status.state === "running",
+    });
+  }
+
+  async clone(id: SessionId, { name }: { name: string }): ReturnType<Cluster["clone"]> {
+    const { session, agentName } = this.#get(id);
+    await sleep(this.#delayMs);
+    this.#created += 1;
+    const copy: Session = {
+      ...session,
+      id: SessionId.parse(`bbbbbbbb-0000-4000-8000-${String(this.#created).padStart(12, "0")}`),
+      name,
+      port: 0,
+      dns_name: null,
+      status: { state: "stopped", exit_code: null, oom_killed: false },
+    };
+    this.#change([...this.#sessions, { session: copy, agentName, reachable: true }]);
+    return { session: copy, skipped: [], skipped_total: 0 };
+  }
+
+  async override(id: SessionId): Promise<Session> {
+    await sleep(this.#delayMs);
+    return this.#update(id, { status: { state: "stopped", exit_code: null, oom_killed: false } });
+  }
+
+  #settings: SettingsChange = {};
+  async settings(): ReturnType<Cluster["settings"]> {
+    await sleep(this.#delayMs);
+    return { effective: EffectiveSettings.parse({ ...DEFAULT_SETTINGS, ...this.#settings }), changes: this.#settings };
+  }
+
+  async changeSettings(_agent: AgentId, changes: SettingsChange): ReturnType<Cluster["settings"]> {
+    this.#settings = { ...this.#settings, ...changes };
+    return await this.settings();
+  }
+
+  async capacity(): ReturnType<Cluster["capacity"]> {
+    await sleep(this.#delayMs);
+    const running = this.#sessions.filter(({ session }) => session.status.state === "running").length;
+    const gib = 1024 ** 3;
+    return {
+      total: { cpus: 8, memory_bytes: 32 * gib, disk_bytes: 500 * gib },
+      allowed: { cpus: 7.2, memory_bytes: 28.8 * gib, disk_bytes: 450 * gib },
+      pledged: {
+        cpus: running * 0.5,
+        memory_bytes: running * 2 * gib,
+        disk_bytes: running * 5 * gib,
+        sessions: running,
+      },
+      used: { cpus: running * 0.1, memory_bytes: running * gib, disk_bytes: 20 * gib },
+      warnings: [],
+    };
+  }
+
+  async logs(id: SessionId): ReturnType<Cluster["logs"]> {
+    await sleep(this.#delayMs);
+    const { session } = this.#get(id);
+    return [{ timestamp: session.created_at, text: `{"event":"container.started","name":"${session.name}"}` }];
   }
 
   /** A session goes away as if somebody else had deleted it. */

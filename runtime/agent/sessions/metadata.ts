@@ -12,6 +12,10 @@ export const Metadata = z.object({
   port: z.int().min(0).max(65535),
   protocol: z.enum(["tcp", "udp"]),
   dns_name: DnsName.nullable(),
+  public: z.boolean().default(false),
+  docker: z.boolean().default(false),
+  /** Whether an edit waits for the next restart. */
+  restart_to_apply: z.boolean().default(false),
   limits: Limits,
   created_at: Timestamp,
   last_accessed_at: Timestamp,

@@ -1,7 +1,22 @@
 import { z } from "zod";
-import { AgentId, DnsName, Limits, Session, SessionId, SessionName, Timestamp } from "../../domain/index.js";
+import {
+  AgentId,
+  Capacity,
+  DnsName,
+  EffectiveSettings,
+  Limits,
+  Session,
+  SessionId,
+  SessionName,
+  SettingsChange,
+  Timestamp,
+} from "../../domain/index.js";
 
 const Id = z.object({ id: SessionId });
+const RequestId = z.string().min(8).max(64);
+
+/** What a clone or an export left out, relative to the home. */
+const Skipped = z.object({ path: z.string(), kind: z.enum(["socket", "fifo", "device"]) });
 
 /**
  * The ops of `convocate-agent-rpc` (SPEC 5.1): params and result of each. Unknown fields are ignored, so that peers one
@@ -24,13 +39,15 @@ export const OPS = {
   get: { params: Id, result: Session },
   create: {
     params: z.object({
-      request_id: z.string().min(8).max(64),
+      request_id: RequestId,
       name: SessionName,
       /** 0 none, -1 the first free one from 1001 up. */
       port: z.int().min(-1).max(65535).default(0),
       protocol: z.enum(["tcp", "udp"]).default("tcp"),
       dns_name: DnsName.nullable().default(null),
       limits: Limits.default({}),
+      public: z.boolean().default(false),
+      docker: z.boolean().default(false),
       start: z.boolean().default(false),
     }),
     result: Session,
@@ -39,6 +56,48 @@ export const OPS = {
   kill: { params: Id, result: Session },
   background: { params: Id, result: z.object({ detached: z.int() }) },
   delete: { params: Id, result: z.object({}) },
+  /** What is left out stays; a limit of null goes back to the agent's. Takes effect at the next restart. */
+  edit: {
+    params: Id.extend({
+      name: SessionName.optional(),
+      port: z.int().min(-1).max(65535).optional(),
+      protocol: z.enum(["tcp", "udp"]).optional(),
+      dns_name: DnsName.nullable().optional(),
+      public: z.boolean().optional(),
+      limits: z
+        .object({
+          cpus: Limits.shape.cpus.nullable(),
+          memory_bytes: Limits.shape.memory_bytes.nullable(),
+          pids: Limits.shape.pids.nullable(),
+          disk_bytes: Limits.shape.disk_bytes.nullable(),
+        })
+        .partial()
+        .optional(),
+    }),
+    result: Session,
+  },
+  /** A copy on the same agent, under a new id, with port 0 and no DNS name. At most 100 skipped files are named. */
+  clone: {
+    params: Id.extend({ request_id: RequestId, name: SessionName }),
+    result: z.object({ session: Session, skipped: z.array(Skipped), skipped_total: z.int() }),
+  },
+  /** Clears a lock that is stale; a live one with `force` only. */
+  override: { params: Id.extend({ force: z.boolean().default(false) }), result: Session },
+  /** `effective` is the stack's with `changes` over it. */
+  "settings-get": {
+    params: z.object({}),
+    result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
+  },
+  "settings-set": {
+    params: z.object({ changes: SettingsChange }),
+    result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
+  },
+  capacity: { params: z.object({}), result: Capacity },
+  /** The last lines of a session's log, oldest first; `after` leaves out what is not newer. */
+  logs: {
+    params: Id.extend({ lines: z.int().min(1).max(5000).default(200), after: Timestamp.optional() }),
+    result: z.object({ lines: z.array(z.object({ timestamp: Timestamp, text: z.string() })) }),
+  },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>;
 
 export type Op = keyof typeof OPS;
@@ -47,4 +106,5 @@ export type OpInput<O extends Op> = z.input<(typeof OPS)[O]["params"]>;
 /** Params as a handler sees them (defaults filled in). */
 export type OpParams<O extends Op> = z.output<(typeof OPS)[O]["params"]>;
 export type OpResult<O extends Op> = z.output<(typeof OPS)[O]["result"]>;
-export type RpcHandlers = { [O in Op]: (params: OpParams<O>) => Promise<OpResult<O>> };
+/** An op without a handler is answered with UNKNOWN_OP. */
+export type RpcHandlers = { [O in Op]?: (params: OpParams<O>) => Promise<OpResult<O>> };

@@ -71,17 +71,18 @@ function parseRequest(line: string): z.infer<typeof Request> {
 }
 
 async function call(name: string, params: unknown, handlers: RpcHandlers): Promise<unknown> {
-  if (!Object.hasOwn(OPS, name)) {
+  const op = name as Op;
+  const handler = Object.hasOwn(OPS, name) && Object.hasOwn(handlers, name) ? handlers[op] : undefined;
+  if (!handler) {
     throw new ConvocateError(
       "UNKNOWN_OP",
       `this agent does not know the op ${JSON.stringify(name)}: update it to the client's release`,
     );
   }
-  const op = name as Op;
   const parsed = OPS[op].params.safeParse(params);
   if (!parsed.success) throw new ConvocateError("BAD_PARAMS", `${op}: ${problems(parsed.error)}`);
   // The map's type binds each op's params to its handler; that is lost when op is a union.
-  return await (handlers[op] as (params: unknown) => Promise<unknown>)(parsed.data);
+  return await (handler as (params: unknown) => Promise<unknown>)(parsed.data);
 }
 
 /** `path: problem; …`, three at most: the first ones are what must be mended first. */

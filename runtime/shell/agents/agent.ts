@@ -18,6 +18,8 @@ import { formatAddress, type AgentEntry } from "./registry.js";
 /** Deadline of questions, and of operations that stop containers (10 s of grace among them). */
 export const QUESTION_TIMEOUT_MS = 10_000;
 export const OPERATION_TIMEOUT_MS = 30_000;
+/** Copying a home of some hundred GB on one disk. */
+export const COPY_TIMEOUT_MS = 3_600_000;
 /** Events come in bursts (died, stopped, started); one list answers for all of them. */
 const REFRESH_DEBOUNCE_MS = 100;
 

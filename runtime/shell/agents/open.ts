@@ -1,10 +1,17 @@
 import { randomUUID } from "node:crypto";
-import { ConvocateError, shellPaths, type AgentId, type Session, type SessionId } from "../../domain/index.js";
+import {
+  ConvocateError,
+  shellPaths,
+  type AgentId,
+  type Capacity,
+  type Session,
+  type SessionId,
+} from "../../domain/index.js";
 import { silentLog, type Log } from "../../protocol/log.js";
-import type { OpInput } from "../../protocol/rpc/ops.js";
+import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../cluster.js";
-import { Agent, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
+import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
 import { StatusFeed } from "./feed.js";
 import { Registry, type AgentEntry } from "./registry.js";
 
@@ -95,8 +102,7 @@ class LiveCluster implements Cluster {
   }
 
   async create(id: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session> {
-    const agent = this.#agents.get(id);
-    if (!agent) throw new ConvocateError("AGENT_NOT_FOUND", `no agent ${id} here: see \`convocate agents\``);
+    const agent = this.#agent(id);
     const params = { ...spec, request_id: randomUUID() };
     const timeoutMs = spec.start ? OPERATION_TIMEOUT_MS : QUESTION_TIMEOUT_MS;
     return this.#settled(agent, await agent.callAgain("create", params, timeoutMs));
@@ -124,6 +130,39 @@ class LiveCluster implements Cluster {
     await agent.call("delete", { id }, OPERATION_TIMEOUT_MS);
     agent.forget(id);
     agent.refreshSoon();
+  }
+
+  async edit(id: SessionId, change: Omit<OpInput<"edit">, "id">): Promise<Session> {
+    const agent = this.#agentOf(id);
+    return this.#settled(agent, await agent.callAgain("edit", { ...change, id }, QUESTION_TIMEOUT_MS));
+  }
+
+  async clone(id: SessionId, { name }: { name: string }): Promise<OpResult<"clone">> {
+    const agent = this.#agentOf(id);
+    const result = await agent.callAgain("clone", { id, name, request_id: randomUUID() }, COPY_TIMEOUT_MS);
+    this.#settled(agent, result.session);
+    return result;
+  }
+
+  async override(id: SessionId, options: { force?: boolean } = {}): Promise<Session> {
+    const agent = this.#agentOf(id);
+    return this.#settled(agent, await agent.callAgain("override", { id, ...options }, QUESTION_TIMEOUT_MS));
+  }
+
+  async settings(id: AgentId): Promise<OpResult<"settings-get">> {
+    return await this.#agent(id).callAgain("settings-get", {}, QUESTION_TIMEOUT_MS);
+  }
+
+  async changeSettings(id: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">> {
+    return await this.#agent(id).callAgain("settings-set", { changes }, QUESTION_TIMEOUT_MS);
+  }
+
+  async capacity(id: AgentId): Promise<Capacity> {
+    return await this.#agent(id).callAgain("capacity", {}, QUESTION_TIMEOUT_MS);
+  }
+
+  async logs(id: SessionId, options: { lines?: number; after?: string } = {}): Promise<OpResult<"logs">["lines"]> {
+    return (await this.#agentOf(id).callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
   }
 
   async attach(
@@ -175,6 +214,12 @@ class LiveCluster implements Cluster {
       agent.start();
     }
     this.#changed();
+  }
+
+  #agent(id: AgentId): Agent {
+    const agent = this.#agents.get(id);
+    if (agent) return agent;
+    throw new ConvocateError("AGENT_NOT_FOUND", `no agent ${id} here: see \`convocate agents\``);
   }
 
   #agentOf(id: SessionId): Agent {
