@@ -18,7 +18,12 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
   const { agentId, settings } = await readIdentity(paths);
   const store = await MetadataStore.open(paths.sessions, log);
   const homes = new Homes(settings.home, settings);
-  const containers = new Containers({ docker, settings, homes, currentImage: () => readCurrentImage(paths) });
+  const containers = new Containers({
+    docker,
+    settings: () => settings,
+    homes,
+    currentImage: () => readCurrentImage(paths),
+  });
   let states = new Map<SessionId, ContainerState>();
   let problem: string | null = null;
   try {

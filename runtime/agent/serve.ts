@@ -1,15 +1,6 @@
 import { join } from "node:path";
-import {
-  AGENT_PORT,
-  PROTOCOL_VERSION,
-  RELEASE,
-  SUBSYSTEM,
-  agentPaths,
-  type AgentEvent,
-  type AgentSettings,
-} from "../domain/index.js";
+import { AGENT_PORT, RELEASE, SUBSYSTEM, agentPaths, type AgentEvent } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
-import type { RpcHandlers } from "../protocol/rpc/ops.js";
 import { serveRpc } from "../protocol/rpc/server.js";
 import { dial } from "../protocol/ssh/client.js";
 import { serveSsh } from "../protocol/ssh/server.js";
@@ -19,7 +10,7 @@ import { endLeftovers, hostProcesses, type HostProcesses } from "./attach/end-cl
 import { InputStreams } from "./attach/streams.js";
 import { detachAll } from "./attach/tmux.js";
 import { systemClock, timestamp, type Clock } from "./clock.js";
-import { readCurrentImage, readIdentity, readShellDoor, type AgentIdentity, type AgentPaths } from "./config.js";
+import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
@@ -28,10 +19,12 @@ import { PeerWatch } from "./events/peers.js";
 import { Publisher } from "./events/publisher.js";
 import type { EventSink } from "./events/sink.js";
 import { Spool } from "./events/spool.js";
+import { rpcHandlers } from "./handlers.js";
 import { Homes } from "./sessions/homes.js";
 import { Locks } from "./sessions/locks.js";
 import { MetadataStore } from "./sessions/metadata.js";
 import { Sessions } from "./sessions/sessions.js";
+import { LiveSettings } from "./settings.js";
 
 /** How long the last events may take to reach the shell when the agent stops. */
 const FAREWELL_MS = 1_000;
@@ -65,8 +58,8 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     clock = systemClock,
   } = options;
   await using started = new AsyncDisposableStack();
-  const identity = await readIdentity(paths);
-  const { agentId, settings } = identity;
+  const { agentId, settings } = await readIdentity(paths);
+  const live = await LiveSettings.open(settings, paths.settingsChange, log);
   const upSince = clock.now();
   const currentImage = (): string | null => readCurrentImage(paths);
 
@@ -77,7 +70,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   await store.tidy();
   const homes = new Homes(settings.home, settings);
   await homes.tidy((id) => store.get(id) !== undefined, log);
-  const containers = new Containers({ docker, settings, homes, currentImage });
+  const containers = new Containers({ docker, settings: () => live.current(), homes, currentImage });
   const locks = new Locks(clock);
   const counts = new AttachCounts();
   const sessions = new Sessions({
@@ -114,7 +107,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     touch: (id) => sessions.touch(id),
   });
   const attaches = new Set<Promise<void>>();
-  const handlers = rpcHandlers({ identity, sessions, currentImage, clock, upSince });
+  const handlers = rpcHandlers({ agentId, sessions, settings: live, currentImage, clock, upSince });
 
   const heartbeat = (): AgentEvent => ({
     seq: spool.lastSeq,
@@ -180,38 +173,6 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       await running.disposeAsync();
     })());
   return { port: server.port, close, [Symbol.asyncDispose]: close };
-}
-
-function rpcHandlers(parts: {
-  identity: AgentIdentity;
-  sessions: Sessions;
-  currentImage: () => string | null;
-  clock: Clock;
-  upSince: number;
-}): RpcHandlers {
-  const { identity, sessions, currentImage, clock, upSince } = parts;
-  const settings: AgentSettings = identity.settings;
-  return {
-    ping: async () => ({
-      agent_id: identity.agentId,
-      name: settings.name,
-      release: RELEASE,
-      protocol: PROTOCOL_VERSION,
-      time: timestamp(clock),
-      image: currentImage(),
-      uptime_s: (clock.now() - upSince) / 1000,
-    }),
-    list: async () => ({ sessions: await sessions.list() }),
-    get: ({ id }) => sessions.get(id),
-    create: (params) => sessions.create(params),
-    restart: ({ id, force }) => sessions.restart(id, force),
-    kill: ({ id }) => sessions.kill(id),
-    background: async ({ id }) => ({ detached: await sessions.background(id) }),
-    delete: async ({ id }) => {
-      await sessions.delete(id);
-      return {};
-    },
-  };
 }
 
 /** An agent that was killed left its attaches' tmux clients in the containers; they would shrink everybody's window. */

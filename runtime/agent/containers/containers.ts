@@ -13,7 +13,7 @@ const INSPECT_AT_ONCE = 8;
 /** The sessions' containers: what SPEC 6.4 says, in terms of sessions. */
 export class Containers {
   readonly #docker: DockerEngine;
-  readonly #settings: AgentSettings;
+  readonly #settings: () => AgentSettings;
   readonly #homes: Homes;
   readonly #currentImage: () => string | null;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
@@ -24,7 +24,8 @@ export class Containers {
 
   constructor(options: {
     docker: DockerEngine;
-    settings: AgentSettings;
+    /** As they are now: asked at each start. */
+    settings: () => AgentSettings;
     homes: Homes;
     currentImage: () => string | null;
   }) {
@@ -88,7 +89,7 @@ export class Containers {
     );
     await Promise.all([this.#docker.remove(name), this.#docker.ensureNetwork(SESSION_NETWORK)]);
     const home = this.#homes.path(session.id);
-    await this.#docker.create(containerSpec({ session, settings: this.#settings, image, home, shared }));
+    await this.#docker.create(containerSpec({ session, settings: this.#settings(), image, home, shared }));
     try {
       await this.#docker.start(name);
     } finally {
@@ -143,7 +144,7 @@ export class Containers {
   }
 
   async #sharedHere(): Promise<Shared[]> {
-    const found = await Promise.all(SHARED.map((one) => kind(join(this.#settings.home, one.host))));
+    const found = await Promise.all(SHARED.map((one) => kind(join(this.#settings().home, one.host))));
     return SHARED.filter((one, at) => found[at] === (one.directory ? "directory" : "file"));
   }
 }

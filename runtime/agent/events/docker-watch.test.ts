@@ -29,7 +29,7 @@ function startWatch(): void {
   });
   const settings = AgentSettings.parse({ name: "a", home: root });
   const homes = new Homes(root, settings);
-  const containers = new Containers({ docker, settings, homes, currentImage: () => null });
+  const containers = new Containers({ docker, settings: () => settings, homes, currentImage: () => null });
   watch = new DockerWatch({ docker, containers, spool, clock: systemClock, log: silentLog });
   watch.start();
 }

@@ -37,7 +37,7 @@ async function open(): Promise<void> {
     agentId: AgentId.parse("abcd1234"),
     store,
     homes,
-    containers: new Containers({ docker, settings, homes, currentImage: () => image }),
+    containers: new Containers({ docker, settings: () => settings, homes, currentImage: () => image }),
     locks,
     events: { emit: (type, id) => void emitted.push(`${type} ${id ?? ""}`) },
     clock: systemClock,
