@@ -15,6 +15,7 @@ import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
 import { DockerWatch } from "./events/docker-watch.js";
+import { ImageWatch } from "./events/image-watch.js";
 import { PeerWatch } from "./events/peers.js";
 import { Publisher } from "./events/publisher.js";
 import type { EventSink } from "./events/sink.js";
@@ -88,6 +89,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   events.emit("agent.started", null, { name: settings.name, release: RELEASE, image: currentImage() });
   const watch = started.use(new DockerWatch({ docker, containers, spool, clock, log }));
   watch.start();
+  started.use(new ImageWatch({ docker, spool, clock, log })).start();
   void endAllLeftovers(docker, containers, processes, clock, log);
 
   const peers = new PeerWatch(events, clock);

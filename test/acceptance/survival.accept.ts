@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { recorded } from "../support/recorded.js";
 import { TmuxTerminal } from "../support/tmux.js";
 
 let cluster: TestCluster;
@@ -72,24 +73,6 @@ test("an agent killed with SIGKILL: sessions go on, RPC is back within 5 s, the 
   expect(back).toBeLessThan(5_000);
 }, 180_000);
 
-interface Recorded {
-  seq: number;
-  type: string;
-  session_id?: string;
-}
-
-/** What convocate-status has stored of the agent, in its order. */
-async function recorded(): Promise<Recorded[]> {
-  const script = `const { DatabaseSync } = require("node:sqlite");
-    const db = new DatabaseSync("/var/lib/convocate/status.db", { readOnly: true });
-    const rows = db.prepare("SELECT event FROM events WHERE agent_id = ? ORDER BY id").all(process.argv[1]);
-    console.log("[" + rows.map(({ event }) => event).join(",") + "]");`;
-  const node = (await cluster.lab.sh("shell", "ls -d /usr/local/lib/convocate/node/*/bin/node | tail -1")).trim();
-  const { stdout, stderr } = await cluster.lab.exec("shell", [node, "--no-warnings", "-e", script, door.agentId]);
-  if (stdout === "") throw new Error(`the status database cannot be read: ${stderr}`);
-  return JSON.parse(stdout) as Recorded[];
-}
-
 test("a shell that is down for a minute while 300 events happen has each of them once, in order", async () => {
   await using agent = await rpcTo(door);
   await cluster.lab.sh("shell", "systemctl stop convocate-status");
@@ -109,7 +92,7 @@ test("a shell that is down for a minute while 300 events happen has each of them
   const rows = await eventually(
     "300 events at the shell",
     async () => {
-      const ours = (await recorded()).filter(({ session_id }) => names.includes(session_id ?? ""));
+      const ours = (await recorded(cluster, door.agentId)).filter(({ session_id }) => names.includes(session_id ?? ""));
       return ours.length >= 300 && ours;
     },
     { timeoutMs: 90_000, everyMs: 1_000 },

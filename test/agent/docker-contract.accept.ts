@@ -10,6 +10,7 @@ import {
   type ContainerEvent,
   type ContainerSpec,
   type DockerEngine,
+  type ImageEvent,
 } from "../../runtime/agent/containers/engine.js";
 import { newSessionId } from "../../runtime/domain/index.js";
 import { FakeDocker, FakeTty } from "./fake-docker.js";
@@ -90,6 +91,40 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     expect(["systemd", "cgroupfs"]).toContain(await docker.cgroupDriver());
     expect(await docker.hasImage(IMAGE)).toBe(true);
     expect(await docker.hasImage("t-agent-nothing:0")).toBe(false);
+  });
+
+  test("lists the tags of convocate, and tells of one that is given and that something changed when it is taken", async () => {
+    const image = `convocate:t-agent-${session}`;
+    const told: ImageEvent[] = [];
+    const enough = new AbortController();
+    const open = Promise.withResolvers<void>();
+    const following = (async () => {
+      for await (const event of docker.imageEvents(enough.signal, open.resolve)) told.push(event);
+    })().catch((error: unknown) => error);
+    const changed = async (count: number): Promise<void> => {
+      for (let i = 0; i < 500 && told.length < count; i++) await new Promise((r) => setTimeout(r, 20));
+      expect(told.length).toBeGreaterThanOrEqual(count);
+    };
+    const given = (): ImageEvent | undefined => told.find((event) => event.given?.image === image);
+    await open.promise;
+    const before = Date.now();
+    try {
+      if (docker instanceof FakeDocker) docker.tag(image);
+      else execFileSync("docker", ["tag", IMAGE, image]);
+      for (let i = 0; i < 500 && !given(); i++) await new Promise((r) => setTimeout(r, 20));
+      expect(given()?.given?.id).toMatch(/^sha256:[0-9a-f]{64}$/);
+      expect(given()?.atMs).toBeGreaterThanOrEqual(before - 1);
+      expect(await docker.sessionImages()).toContainEqual(given()?.given);
+      expect((await docker.sessionImages()).every((one) => one.image.startsWith("convocate:"))).toBe(true);
+    } finally {
+      const soFar = told.length;
+      if (docker instanceof FakeDocker) docker.untag(image);
+      else execFileSync("docker", ["image", "rm", image]);
+      await changed(soFar + 1);
+      enough.abort();
+      await following;
+    }
+    expect((await docker.sessionImages()).map((one) => one.image)).not.toContain(image);
   });
 
   test("knows nothing of a container that is not there, and stops and removes it all the same", async () => {

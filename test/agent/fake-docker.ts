@@ -1,7 +1,8 @@
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { Duplex, PassThrough } from "node:stream";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import {
+  SESSION_IMAGE,
   SESSION_LABEL,
   type ContainerEvent,
   type ContainerSpec,
@@ -9,6 +10,8 @@ import {
   type DockerEngine,
   type ExecRequest,
   type ExecState,
+  type ImageEvent,
+  type ImageTag,
   type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
 
@@ -74,6 +77,9 @@ export class FakeDocker implements DockerEngine {
   /** What `run` answers; `true` of busybox by default. */
   onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
   #listeners = new Set<(event: ContainerEvent | null) => void>();
+  #imageListeners = new Set<(event: ImageEvent | null) => void>();
+  /** Which image a tag names, where a test gave it one. */
+  #imageIds = new Map<string, string>();
   #time = Date.now();
   #pid = 1000;
 
@@ -85,6 +91,13 @@ export class FakeDocker implements DockerEngine {
   async hasImage(reference: string): Promise<boolean> {
     this.#up();
     return this.images.has(reference);
+  }
+
+  async sessionImages(): Promise<ImageTag[]> {
+    this.#up();
+    return [...this.images]
+      .filter((image) => image.startsWith(`${SESSION_IMAGE}:`))
+      .map((image) => ({ image, id: this.#imageId(image) }));
   }
 
   async ensureNetwork(name: string): Promise<void> {
@@ -156,16 +169,28 @@ export class FakeDocker implements DockerEngine {
       }));
   }
 
-  async *events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
+  events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
+    return this.#listen(this.#listeners, signal, onOpen);
+  }
+
+  imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent> {
+    return this.#listen(this.#imageListeners, signal, onOpen);
+  }
+
+  async *#listen<E>(
+    listeners: Set<(event: E | null) => void>,
+    signal: AbortSignal,
+    onOpen: () => void,
+  ): AsyncGenerator<E> {
     this.#up();
-    const queue: (ContainerEvent | null)[] = [];
+    const queue: (E | null)[] = [];
     let wake: () => void = () => undefined;
-    const listener = (event: ContainerEvent | null): void => {
+    const listener = (event: E | null): void => {
       queue.push(event);
       wake();
     };
     const onAbort = (): void => listener(null);
-    this.#listeners.add(listener);
+    listeners.add(listener);
     signal.addEventListener("abort", onAbort);
     onOpen();
     try {
@@ -176,7 +201,7 @@ export class FakeDocker implements DockerEngine {
         else await new Promise<void>((resolve) => (wake = resolve));
       }
     } finally {
-      this.#listeners.delete(listener);
+      listeners.delete(listener);
       signal.removeEventListener("abort", onAbort);
     }
   }
@@ -210,13 +235,29 @@ export class FakeDocker implements DockerEngine {
     this.#tell(found, "die", { exitCode });
   }
 
+  tag(image: string, id?: string): void {
+    this.images.add(image);
+    if (id !== undefined) this.#imageIds.set(image, id);
+    const given = image.startsWith(`${SESSION_IMAGE}:`) ? { image, id: this.#imageId(image) } : null;
+    this.#tellOfImages(given);
+  }
+
+  untag(image: string): void {
+    this.images.delete(image);
+    this.#tellOfImages(null);
+  }
+
   /** dockerd restarts: whoever listens hears no more. */
   dropListeners(): void {
-    for (const listener of [...this.#listeners]) listener(null);
+    for (const listener of [...this.#listeners, ...this.#imageListeners]) listener(null);
   }
 
   get listeners(): number {
     return this.#listeners.size;
+  }
+
+  get imageListeners(): number {
+    return this.#imageListeners.size;
   }
 
   #up(): void {
@@ -231,6 +272,15 @@ export class FakeDocker implements DockerEngine {
     const found = this.#byName(name);
     if (!found) throw new ConvocateError("DOCKER_ERROR", `no such container: ${name}`);
     return found;
+  }
+
+  #imageId(image: string): string {
+    return this.#imageIds.get(image) ?? `sha256:${createHash("sha256").update(image).digest("hex")}`;
+  }
+
+  #tellOfImages(given: ImageTag | null): void {
+    this.#tick();
+    for (const listener of this.#imageListeners) listener({ given, atMs: this.#time });
   }
 
   /** Later than anything before, as Docker's own clock is. */

@@ -5,6 +5,7 @@ import { ConvocateError } from "../../domain/index.js";
 import { readLines } from "../../protocol/ndjson.js";
 import { QUICK_MS, explain, inTime, notRunning, statusOf, unless } from "./docker-errors.js";
 import {
+  SESSION_IMAGE,
   SESSION_LABEL,
   type ContainerEvent,
   type ContainerSpec,
@@ -12,6 +13,8 @@ import {
   type DockerEngine,
   type ExecRequest,
   type ExecState,
+  type ImageEvent,
+  type ImageTag,
   type TtyExec,
 } from "./engine.js";
 
@@ -39,6 +42,20 @@ export class RealDocker implements DockerEngine {
       inTime("image inspect", this.#docker.getImage(reference).inspect()),
     );
     return found !== null;
+  }
+
+  async sessionImages(): Promise<ImageTag[]> {
+    const images = await this.#ask("image list", () =>
+      this.#docker.listImages({
+        filters: { reference: [`${SESSION_IMAGE}:*`] },
+        abortSignal: AbortSignal.timeout(QUICK_MS),
+      }),
+    );
+    // An image with one tag of ours is listed with all it has.
+    return images.flatMap(({ Id, RepoTags }) =>
+      // Null where an image has none, whatever the type says.
+      ((RepoTags as string[] | null) ?? []).filter(isSessionImage).map((image) => ({ image, id: Id })),
+    );
   }
 
   async ensureNetwork(name: string): Promise<void> {
@@ -129,15 +146,26 @@ export class RealDocker implements DockerEngine {
     }));
   }
 
-  async *events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
-    const stream = await this.#ask("events", () =>
-      this.#docker.getEvents({ filters: { type: ["container"], label: [SESSION_LABEL] }, abortSignal: signal }),
-    );
+  events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
+    return this.#events({ type: ["container"], label: [SESSION_LABEL] }, ContainerMessage, signal, onOpen);
+  }
+
+  imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent> {
+    return this.#events({ type: ["image"] }, ImageMessage, signal, onOpen);
+  }
+
+  async *#events<T>(
+    filters: Record<string, string[]>,
+    message: z.ZodType<T>,
+    signal: AbortSignal,
+    onOpen: () => void,
+  ): AsyncGenerator<T> {
+    const stream = await this.#ask("events", () => this.#docker.getEvents({ filters, abortSignal: signal }));
     onOpen();
     // The stream is an http.IncomingMessage, whatever the narrower type says.
     for await (const item of readLines(stream as Readable)) {
       if ("tooLong" in item) continue;
-      const event = DockerMessage.safeParse(JSON.parse(item.line));
+      const event = message.safeParse(JSON.parse(item.line));
       if (event.success) yield event.data;
     }
     throw new ConvocateError("DOCKER_ERROR", "Docker closed its event stream");
@@ -238,24 +266,32 @@ export class RealDocker implements DockerEngine {
   }
 }
 
-const DockerMessage = z
-  .object({
-    Action: z.string(),
-    Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
-    timeNano: z.number(),
-  })
-  .transform(({ Action, Actor, timeNano }): ContainerEvent => {
-    const { exitCode, signal, image } = Actor.Attributes;
-    return {
-      action: Action,
-      containerId: Actor.ID,
-      session: Actor.Attributes[SESSION_LABEL] ?? "",
-      image: image ?? "",
-      atMs: timeNano / 1e6,
-      exitCode: exitCode === undefined ? null : Number(exitCode),
-      signal: signal ?? null,
-    };
-  });
+const Message = z.object({
+  Action: z.string(),
+  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
+  timeNano: z.number(),
+});
+
+const ContainerMessage = Message.transform(({ Action, Actor, timeNano }): ContainerEvent => {
+  const { exitCode, signal, image } = Actor.Attributes;
+  return {
+    action: Action,
+    containerId: Actor.ID,
+    session: Actor.Attributes[SESSION_LABEL] ?? "",
+    image: image ?? "",
+    atMs: timeNano / 1e6,
+    exitCode: exitCode === undefined ? null : Number(exitCode),
+    signal: signal ?? null,
+  };
+});
+
+const ImageMessage = Message.transform(({ Action, Actor, timeNano }): ImageEvent => {
+  const name = Actor.Attributes["name"] ?? "";
+  const given = Action === "tag" && isSessionImage(name) ? { image: name, id: Actor.ID } : null;
+  return { given, atMs: timeNano / 1e6 };
+});
+
+const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);
 
 /** Docker's own time, null for its year 1. */
 function dockerTime(text: string | undefined): string | null {

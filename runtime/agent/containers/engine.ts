@@ -4,6 +4,9 @@ import type Docker from "dockerode";
 /** The label that makes a container a session's; its value is the session's id. */
 export const SESSION_LABEL = "convocate.session";
 
+/** The repository of the images that sessions run (SPEC 8.3). */
+export const SESSION_IMAGE = "convocate";
+
 export type ContainerSpec = Docker.ContainerCreateOptions & { name: string };
 
 /** A container as `docker inspect` knows it. Times are ISO 8601, null before the first start or end. */
@@ -40,6 +43,20 @@ export interface ContainerEvent {
   signal: string | null;
 }
 
+/** A tag of `convocate` and the image that it names. */
+export interface ImageTag {
+  /** `convocate:<version>`. */
+  image: string;
+  /** `sha256:…`. */
+  id: string;
+}
+
+/** Something happened to images. Docker names a tag that was given, and none that was taken. */
+export interface ImageEvent {
+  given: ImageTag | null;
+  atMs: number;
+}
+
 export interface ExecRequest {
   argv: string[];
   /** `uid:gid`. */
@@ -71,6 +88,8 @@ export interface DockerEngine {
   /** `systemd` or `cgroupfs`. */
   cgroupDriver(): Promise<string>;
   hasImage(reference: string): Promise<boolean>;
+  /** Every tag of `convocate`. */
+  sessionImages(): Promise<ImageTag[]>;
   /** A bridge without traffic between its containers; made when missing. */
   ensureNetwork(name: string): Promise<void>;
   /** Answers with the container's id. */
@@ -86,6 +105,8 @@ export interface DockerEngine {
   list(): Promise<ContainerListing[]>;
   /** What happens to containers with the session label from now on; `onOpen` is called once Docker listens. Ends by throwing. */
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
+  /** What happens to images from now on; `onOpen` and the end as with `events`. */
+  imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent>;
   /** Runs to the end; SESSION_NOT_RUNNING when the container does not run. Keeps the first 64 KiB of what it says. */
   run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }>;
   /** Starts a process on a TTY; SESSION_NOT_RUNNING when the container does not run. */

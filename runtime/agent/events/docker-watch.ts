@@ -4,10 +4,9 @@ import type { Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
 import type { ContainerEvent, ContainerState, DockerEngine } from "../containers/engine.js";
 import { containerName } from "../containers/spec.js";
+import { followDocker } from "./follow.js";
 import type { Observed, Spool } from "./spool.js";
 
-/** How long to wait before Docker is asked again: changes must be seen within 2 s (SPEC 5.3). */
-const RETRY_MS = 500;
 /** A container that ends this soon after it was sent SIGTERM was stopped. */
 const STOPPING_MS = 60_000;
 
@@ -36,7 +35,19 @@ export class DockerWatch implements AsyncDisposable {
 
   start(): void {
     this.#observed = this.#spool.observed();
-    this.#done = this.#run();
+    this.#done = followDocker({
+      what: "containers",
+      events: (signal, onOpen) => this.#docker.events(signal, onOpen),
+      onOpen: () => {
+        this.#containers.watched(true);
+        return this.#compare();
+      },
+      onEvent: (event) => this.#heard(event),
+      onClose: () => this.#containers.watched(false),
+      clock: this.#clock,
+      log: this.#log,
+      signal: this.#stop.signal,
+    });
   }
 
   /** Sessions whose containers run, as last seen. */
@@ -49,46 +60,6 @@ export class DockerWatch implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     await this.#done;
-  }
-
-  async #run(): Promise<void> {
-    const signal = this.#stop.signal;
-    let complained = false;
-    while (!signal.aborted) {
-      try {
-        await this.#follow(signal, () => {
-          if (complained) this.#log.info({}, "Docker is back");
-          complained = false;
-        });
-      } catch (error) {
-        if (this.#stop.signal.aborted) return;
-        if (!complained) this.#log.warn({ error: String(error) }, "Docker cannot be watched; trying again");
-        complained = true;
-      } finally {
-        this.#containers.watched(false);
-      }
-      await this.#clock.sleep(RETRY_MS, signal).catch(() => undefined);
-    }
-  }
-
-  async #follow(signal: AbortSignal, onOpen: () => void): Promise<void> {
-    const opened = Promise.withResolvers<void>();
-    const events = this.#docker.events(signal, () => opened.resolve())[Symbol.asyncIterator]();
-    let next = events.next();
-    try {
-      // Whichever is first: a stream that is open, or the reason why it is not.
-      await Promise.race([opened.promise, next]);
-      onOpen();
-      this.#containers.watched(true);
-      const comparedAt = this.#clock.now();
-      await this.#compare();
-      for (let item = await next; !item.done; item = await (next = events.next())) {
-        if (item.value.atMs >= comparedAt) await this.#heard(item.value);
-      }
-    } finally {
-      next.catch(() => undefined);
-      await events.return?.();
-    }
   }
 
   async #compare(): Promise<void> {

@@ -5,6 +5,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { z } from "zod";
 import { AgentEvent, type AgentId, type EventType, type SessionId } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
+import type { ImageTag } from "../containers/engine.js";
 import { timestamp, type Clock } from "../clock.js";
 
 /** The most events that wait on disk (SPEC 5.3). */
@@ -36,6 +37,7 @@ const SCHEMA = `
   CREATE TABLE IF NOT EXISTS observed (
     session_id TEXT PRIMARY KEY, container_id TEXT NOT NULL, running INTEGER NOT NULL, started_at TEXT
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS images (image TEXT PRIMARY KEY, id TEXT NOT NULL) STRICT;
 `;
 
 /**
@@ -96,7 +98,30 @@ export class Spool implements Disposable {
     data: Record<string, unknown>,
     observed?: Observed | null,
   ): void {
-    const write = (): void => this.#write(type, sessionId, JSON.stringify(data), observed);
+    this.#append(type, sessionId, data, () => {
+      if (sessionId !== null && observed !== undefined) this.#setObserved(sessionId, observed);
+    });
+  }
+
+  /** Reports that a tag of `convocate` came or went, and remembers it in the same step. */
+  appendImage(type: "image.loaded" | "image.pruned", { image, id }: ImageTag): void {
+    this.#append(type, null, { image, id }, () => {
+      if (type === "image.pruned") this.#sql("DELETE FROM images WHERE image = ?").run(image);
+      else this.#sql("INSERT OR REPLACE INTO images VALUES (?, ?)").run(image, id);
+    });
+  }
+
+  /** Ids of the images that were reported as loaded and not as pruned since, by tag. */
+  images(): Map<string, string> {
+    const rows = z
+      .array(z.object({ image: z.string(), id: z.string() }))
+      .parse(this.#sql("SELECT image, id FROM images").all());
+    return new Map(rows.map((row) => [row.image, row.id]));
+  }
+
+  /** `beside` writes what must change together with the event. */
+  #append(type: EventType, sessionId: SessionId | null, data: Record<string, unknown>, beside: () => void): void {
+    const write = (): void => this.#write(type, sessionId, JSON.stringify(data), beside);
     try {
       try {
         write();
@@ -192,7 +217,7 @@ export class Spool implements Disposable {
     this.#open();
   }
 
-  #write(type: EventType, sessionId: SessionId | null, data: string, observed: Observed | null | undefined): void {
+  #write(type: EventType, sessionId: SessionId | null, data: string, beside: () => void): void {
     const seq = this.#last + 1;
     let count = this.#count;
     this.#db.exec("BEGIN IMMEDIATE");
@@ -200,7 +225,7 @@ export class Spool implements Disposable {
       if (count >= this.#limit) count -= this.#dropOldest(count - this.#limit + 1);
       this.#sql("INSERT INTO events VALUES (?, ?, ?, ?, ?)").run(seq, type, sessionId, timestamp(this.#clock), data);
       this.#sql("UPDATE meta SET value = ? WHERE key = 'last'").run(String(seq));
-      if (sessionId !== null && observed !== undefined) this.#setObserved(sessionId, observed);
+      beside();
       this.#db.exec("COMMIT");
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
