@@ -74,9 +74,28 @@ export const Session = z.object({
   last_accessed_at: Timestamp,
   /** The image of its container, null when it has none yet. */
   image: z.string().nullable(),
+  /** Disabled here since it moved to that agent, and the move was cut off before this agent could forget it. */
+  moved_to: AgentId.optional(),
   status: SessionStatus,
 });
 export type Session = z.infer<typeof Session>;
+
+/** What of a session goes along to another agent, beside its home. A `port` of -1 asks for the first free one there. */
+export const Portable = z.object({
+  id: SessionId,
+  name: SessionName,
+  port: z.int().min(-1).max(65535),
+  protocol: z.enum(["tcp", "udp"]),
+  dns_name: DnsName.nullable(),
+  public: z.boolean(),
+  docker: z.boolean(),
+  limits: Limits,
+  created_at: Timestamp,
+  last_accessed_at: Timestamp,
+  /** Whether it has a conversation to go on with. */
+  started_before: z.boolean(),
+});
+export type Portable = z.infer<typeof Portable>;
 
 /** The one character of SPEC 6.2. `reachable` is false for last known data of an agent that does not answer now. */
 export function statusCharacter(status: SessionStatus, reachable = true): "-" | "L" | "R" | "C" | "?" | "!" {
@@ -115,6 +134,8 @@ const OPERATION_WORDS: Record<string, string> = {
   restart: "starting",
   kill: "stopping",
   delete: "deleting",
+  move: "moving",
+  clone: "cloning",
 };
 
 /** `45s`, `3m`, `2h`, `5d`: the largest whole unit, since a row has few columns. */

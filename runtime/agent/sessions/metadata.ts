@@ -1,9 +1,26 @@
 import { mkdir, readFile, readdir, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { DnsName, Limits, SessionId, SessionName, Timestamp } from "../../domain/index.js";
+import { AgentId, DnsName, Limits, SessionId, SessionName, Timestamp } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { isMissing, syncFolder, writeWhole } from "../files.js";
+
+/**
+ * Where a session stands between two agents. `moving`: it is being sent, and stays here unless that ends well. `moved`: the
+ * other agent has it; what is here is disabled until it is forgotten. `arrived`: it came with that transfer.
+ */
+export const Transfer = z.discriminatedUnion("state", [
+  z.object({
+    state: z.enum(["moving", "moved"]),
+    id: z.uuid(),
+    to: AgentId,
+    /** Whether it ran before it was stopped for the move. */
+    was_running: z.boolean(),
+    since: Timestamp,
+  }),
+  z.object({ state: z.literal("arrived"), id: z.uuid(), from: AgentId, since: Timestamp }),
+]);
+export type Transfer = z.infer<typeof Transfer>;
 
 /** What the agent keeps of a session; a file of its own, which no container can write. */
 export const Metadata = z.object({
@@ -23,6 +40,7 @@ export const Metadata = z.object({
   request_id: z.string(),
   /** Whether its container ever started, so that the next one goes on with the conversation. */
   started_before: z.boolean(),
+  transfer: Transfer.optional(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 

@@ -64,9 +64,16 @@ export class Sessions {
     }
   }
 
-  /** Metadata of a session; throws SESSION_NOT_FOUND. */
+  /** Metadata of a session; throws SESSION_NOT_FOUND, and SESSION_MOVED when another agent has it. */
   find(id: SessionId): Metadata {
     const metadata = this.#with.store.get(id);
+    if (metadata?.transfer?.state === "moved") {
+      throw new ConvocateError(
+        "SESSION_MOVED",
+        `session ${metadata.name} (${id}) moved to agent ${metadata.transfer.to}, which was not confirmed yet: ` +
+          `finish it with \`convocate move ${id} --to ${metadata.transfer.to}\``,
+      );
+    }
     if (metadata) return metadata;
     throw new ConvocateError(
       "SESSION_NOT_FOUND",
@@ -137,6 +144,20 @@ export class Sessions {
     });
   }
 
+  /**
+   * Holds port and DNS name for a session that another agent sends, until `release`; -1 becomes a port here. Throws
+   * PORT_TAKEN, DNS_NAME_TAKEN. One step: nothing waits in here.
+   */
+  hold(session: Metadata): Metadata {
+    const held = { ...session, ...this.#free(session) };
+    this.#reserved.set(session.id, held);
+    return held;
+  }
+
+  release(id: SessionId): void {
+    this.#reserved.delete(id);
+  }
+
   /** Notes that somebody attached. */
   async touch(id: SessionId): Promise<void> {
     await this.#with.store.update(id, { last_accessed_at: timestamp(this.#with.clock) });
@@ -179,16 +200,8 @@ export class Sessions {
 
   /** Checks and reserves port and DNS name in one step: nothing waits in here. */
   #reserve(params: OpParams<"create">): Metadata {
-    const { store, clock } = this.#with;
-    const others = [...store.all(), ...this.#reserved.values()];
-    const port = choosePort(params.port, params.protocol, others);
-    const holder = params.dns_name === null ? undefined : others.find((one) => one.dns_name === params.dns_name);
-    if (holder) {
-      throw new ConvocateError(
-        "DNS_NAME_TAKEN",
-        `the DNS name ${params.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
-      );
-    }
+    const { clock } = this.#with;
+    const { port } = this.#free(params);
     const now = timestamp(clock);
     const session: Metadata = {
       id: newSessionId(),
@@ -207,6 +220,20 @@ export class Sessions {
     };
     this.#reserved.set(session.id, session);
     return session;
+  }
+
+  /** The port, chosen where it is -1, of what nobody else here has. Throws PORT_TAKEN, DNS_NAME_TAKEN. */
+  #free(wanted: Pick<Metadata, "port" | "protocol" | "dns_name"> & { id?: SessionId }): { port: number } {
+    const others = [...this.#with.store.all(), ...this.#reserved.values()].filter(({ id }) => id !== wanted.id);
+    const port = choosePort(wanted.port, wanted.protocol, others);
+    const holder = wanted.dns_name === null ? undefined : others.find((one) => one.dns_name === wanted.dns_name);
+    if (holder) {
+      throw new ConvocateError(
+        "DNS_NAME_TAKEN",
+        `the DNS name ${wanted.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
+      );
+    }
+    return { port };
   }
 
   async #make(session: Metadata): Promise<void> {

@@ -22,6 +22,7 @@ export function sessionView(
   held: Held | undefined,
   attached: number,
 ): Session {
+  const { transfer } = metadata;
   return {
     id: metadata.id,
     name: metadata.name,
@@ -36,6 +37,8 @@ export function sessionView(
     created_at: metadata.created_at,
     last_accessed_at: metadata.last_accessed_at,
     image: "container" in known ? (known.container?.image ?? null) : null,
-    status: sessionStatus(known, held, attached),
+    ...(transfer?.state === "moved"
+      ? { moved_to: transfer.to, status: { state: "locked", operation: "move", since: transfer.since, stale: true } }
+      : { status: sessionStatus(known, held, attached) }),
   };
 }

@@ -5,6 +5,7 @@ import {
   DnsName,
   EffectiveSettings,
   Limits,
+  Portable,
   Session,
   SessionId,
   SessionName,
@@ -14,6 +15,9 @@ import {
 
 const Id = z.object({ id: SessionId });
 const RequestId = z.string().min(8).max(64);
+/** Names one move or one copy; the client makes it. */
+const TransferId = z.uuid();
+const Owner = z.object({ uid: z.int(), gid: z.int() });
 
 /** What a clone or an export left out, relative to the home. */
 const Skipped = z.object({ path: z.string(), kind: z.enum(["socket", "fifo", "device"]) });
@@ -97,6 +101,66 @@ export const OPS = {
   logs: {
     params: Id.extend({ lines: z.int().min(1).max(5000).default(200), after: Timestamp.optional() }),
     result: z.object({ lines: z.array(z.object({ timestamp: Timestamp, text: z.string() })) }),
+  },
+  /**
+   * The sending side of a move or of a copy to another agent; docs/architecture.md tells the whole. `look` asks and changes
+   * nothing. `begin` needs a channel of its own and no id: its answer is followed by the archive (rpc/archive.ts). With
+   * `move_to` it stops the session first, and the client ends it with `commit` on the same channel; a channel that ends
+   * without one leaves the session as it was. `cancel` ends such a `begin` from elsewhere and says how it ended. Once
+   * moved, `forget` removes what is left, and `undo` takes the session back.
+   */
+  export: {
+    params: z.discriminatedUnion("phase", [
+      Id.extend({ phase: z.literal("look") }),
+      Id.extend({ phase: z.literal("begin"), transfer_id: TransferId, move_to: AgentId.optional() }),
+      Id.extend({ phase: z.literal("commit"), transfer_id: TransferId }),
+      Id.extend({ phase: z.literal("cancel"), transfer_id: TransferId }),
+      Id.extend({ phase: z.literal("undo"), transfer_id: TransferId }),
+      Id.extend({ phase: z.literal("forget"), transfer_id: TransferId }),
+    ]),
+    result: z.discriminatedUnion("state", [
+      /** It is here and nobody moves it. `bytes`: what its home takes on disk. */
+      z.object({ state: z.literal("here"), session: Portable, running: z.boolean(), bytes: z.int(), owner: Owner }),
+      z.object({ state: z.literal("moving"), to: AgentId, transfer_id: TransferId }),
+      /** Disabled here: the other agent has it, or has all of it but was not told to show it yet. */
+      z.object({ state: z.literal("moved"), to: AgentId, transfer_id: TransferId, was_running: z.boolean() }),
+      /** Answer to `cancel` and `undo`: it stays on this agent. */
+      z.object({ state: z.literal("kept") }),
+      z.object({ state: z.literal("gone") }),
+    ]),
+  },
+  /**
+   * The receiving side. `check` refuses what `begin` would refuse, before anything is stopped. `begin` needs a channel of its
+   * own and no id: after its first answer it takes the archive, and answers once more when all of it is on disk, verified
+   * and in waiting, where nobody sees it. `activate` makes it a session, `discard` removes it; `settle` says that the
+   * sender has forgotten, so nothing need be remembered here either.
+   */
+  import: {
+    params: z.discriminatedUnion("phase", [
+      z.object({ phase: z.literal("check"), session: Portable, bytes: z.int().min(0), owner: Owner }),
+      z.object({
+        phase: z.literal("begin"),
+        transfer_id: TransferId,
+        from: AgentId,
+        request_id: RequestId,
+        session: Portable,
+        bytes: z.int().min(0),
+        owner: Owner,
+      }),
+      Id.extend({ phase: z.literal("activate"), transfer_id: TransferId }),
+      Id.extend({ phase: z.literal("discard"), transfer_id: TransferId }),
+      Id.extend({ phase: z.literal("settle"), transfer_id: TransferId }),
+    ]),
+    result: z.discriminatedUnion("state", [
+      /** First answer to `begin`: send. */
+      z.object({ state: z.literal("ready") }),
+      z.object({ state: z.literal("waiting") }),
+      z.object({ state: z.literal("here"), session: Session }),
+      /** It came with this transfer and was deleted or moved on since, or a later transfer took its place. */
+      z.object({ state: z.literal("left") }),
+      /** Nothing of this transfer is here. */
+      z.object({ state: z.literal("absent") }),
+    ]),
   },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>;
 
