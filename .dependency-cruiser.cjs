@@ -78,8 +78,8 @@ module.exports = {
     only(
       "provider",
       "infra/provider/",
-      ["infra/resources/", "infra/connection/", "runtime/domain/"],
-      "The adapter knows lifecycles, not what they are for.",
+      ["infra/resources/", "infra/connection/", "infra/inventory/", "runtime/domain/"],
+      "The adapter knows lifecycles, not what they are for; of the inventory it knows where hosts are.",
     ),
     only(
       "rollout",

@@ -1,15 +1,12 @@
-import { resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { Cluster } from "./components/index.js";
-import { checkoutRoot } from "./host/checkout.js";
 import { imageSource } from "./host/image-source.js";
 import { builtRelease, programFiles } from "./host/program.js";
 import { runtimeVersion } from "./host/runtime.js";
-import { readInventory } from "./inventory/index.js";
+import { checkoutRoot, inventoryPath, readInventory } from "./inventory/index.js";
 
 // The Pulumi program: the stack's inventory in, a cluster out.
-const path = new pulumi.Config("convocate").get("inventory") ?? `infra/stacks/${pulumi.getStack()}.yaml`;
-const inventory = readInventory(resolve(checkoutRoot(), path));
+const inventory = readInventory(inventoryPath(checkoutRoot(), pulumi.getStack()));
 
 const cluster = new Cluster({
   inventory,

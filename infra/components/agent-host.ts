@@ -53,7 +53,8 @@ export class AgentHost extends pulumi.ComponentResource {
     parent: pulumi.Resource,
   ) {
     const { agent, base, common } = args;
-    const { name, host } = agent;
+    const { name } = agent;
+    const host = name;
     super("convocate:index:AgentHost", name, {}, { parent });
     const inside = { parent: this };
 
@@ -148,7 +149,7 @@ export class AgentHost extends pulumi.ComponentResource {
     new AgentReady(
       `${name}/ready`,
       {
-        shell: args.shell.args.shell.host,
+        shell: args.shell.args.shell.name,
         user: common.service.user,
         agentId: id.agentId,
         agentName: name,
@@ -196,7 +197,7 @@ export class AgentHost extends pulumi.ComponentResource {
   /** On the shell host: the agent's folder of keys, the key to dial it with, and its own key at tcp/223. */
   #register(hostKey: KeyPair, toShell: KeyPair): { files: Files; line: Line; toAgent: KeyPair } {
     const { agent, shell, common } = this.args;
-    const { host } = shell.args.shell;
+    const host = shell.args.shell.name;
     const group = common.service.user;
     const on = { parent: this, dependsOn: [shell.folders, shell.args.base.user] };
     const address = hostAndPort(agent.clusterAddress, agent.agentPort, AGENT_PORT);
@@ -245,7 +246,8 @@ export class AgentHost extends pulumi.ComponentResource {
   /** The agent's end of log forwarding, and its token at the shell host. */
   #forwardLogs(): void {
     const { agent, shell, base, authority } = this.args;
-    const { name, host } = agent;
+    const { name } = agent;
+    const host = name;
     const inside = { parent: this };
     const { token } = new Token(`${name}/log-token`, inside);
     const certificate = new Certificate(
@@ -256,7 +258,7 @@ export class AgentHost extends pulumi.ComponentResource {
     const known = new Files(
       `${name}/log-agent`,
       {
-        host: shell.args.shell.host,
+        host: shell.args.shell.name,
         files: pulumi
           .all([this.agentId, token])
           .apply(([id, secret]) => ({ [tokenPath(id)]: file(tokenRule(id, secret), { mode: "0600" }) })),

@@ -1,5 +1,4 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../connection/types.js";
 import type { InventoryHost } from "../inventory/index.js";
 import { file } from "./entries.js";
 import { Files } from "../resources/files/resource.js";
@@ -38,7 +37,6 @@ export interface BaseArgs {
 
 /** What a machine has once, whichever roles it plays: packages, the service user, our Node, the firewall. */
 export class Base extends pulumi.ComponentResource {
-  readonly host: HostAddress;
   readonly packages: Packages;
   readonly user: ServiceUser;
   readonly runtime: Runtime;
@@ -47,9 +45,9 @@ export class Base extends pulumi.ComponentResource {
 
   constructor(args: BaseArgs, parent: pulumi.Resource) {
     const { machine, common } = args;
-    const { name, host } = machine;
+    const { name } = machine;
+    const host = name;
     super("convocate:index:Base", `${name}/base`, {}, { parent });
-    this.host = host;
     const packages = [...BASE_PACKAGES, ...args.roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
     this.packages = new Packages(`${name}/packages`, { host, packages }, { parent: this });
     this.user = new ServiceUser(`${name}/user`, { host, ...common.service }, { parent: this });

@@ -44,7 +44,8 @@ export class ShellHost extends pulumi.ComponentResource {
     parent: pulumi.Resource,
   ) {
     const { shell, base, common } = args;
-    const { name, host } = shell;
+    const { name } = shell;
+    const host = name;
     super("convocate:index:ShellHost", name, {}, { parent });
     const inside = { parent: this };
     const group = common.service.user;
@@ -126,13 +127,13 @@ export class ShellHost extends pulumi.ComponentResource {
     );
     new Files(
       `${shell.name}/logrotate`,
-      { host: shell.host, files: { "/etc/logrotate.d/convocate-agent-logs": file(logrotateConfig) } },
+      { host: shell.name, files: { "/etc/logrotate.d/convocate-agent-logs": file(logrotateConfig) } },
       { parent: this, dependsOn: base.packages },
     );
     return new Files(
       `${shell.name}/log-server`,
       {
-        host: shell.host,
+        host: shell.name,
         files: {
           [serverTls.ca]: file(authority.certPem),
           [serverTls.cert]: file(certificate.certPem),

@@ -1,4 +1,5 @@
 export { InventoryEdit, type HostEdit, type RawEntry, type Role } from "./edit.js";
 export { KnownHosts } from "./knownHosts.js";
-export { parseInventory, readInventory } from "./read.js";
+export { hostsOf, parseInventory, readInventory } from "./read.js";
+export { checkoutRoot, checkStackName, inventoryPath } from "./stack.js";
 export type { Inventory, InventoryAgent, InventoryHost, InventoryShell } from "./read.js";

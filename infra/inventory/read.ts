@@ -74,6 +74,11 @@ export function parseInventory(text: string, path: string, options: { unpinned?:
   return inventory;
 }
 
+/** Every host of an inventory, the shell host first. */
+export function hostsOf(inventory: Inventory): InventoryHost[] {
+  return [inventory.shell, ...inventory.agents];
+}
+
 class Resolver {
   readonly #knownHosts: KnownHosts;
   readonly #missingKnownHosts: string | undefined;

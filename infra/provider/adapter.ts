@@ -1,6 +1,6 @@
 import { ConvocateError } from "../../runtime/domain/index.js";
-import type { ConnectionPool } from "../connection/index.js";
 import type { Difference, Lifecycle } from "../resources/lifecycle.js";
+import { HostGone, namedHosts, REACHED_AT, type HostBook, type OpenHosts, type Remembered } from "./hosts.js";
 import { propertyPath, topProperty, UNKNOWN, type Decoded, type Plain } from "./values.js";
 
 export interface CheckFailure {
@@ -24,7 +24,7 @@ export class Adapter {
 
   constructor(
     lifecycles: readonly Lifecycle[],
-    private readonly pool: ConnectionPool,
+    private readonly hosts: HostBook,
     private readonly progress: (urn: string, message: string) => void,
   ) {
     this.#lifecycles = new Map(lifecycles.map((lifecycle) => [lifecycle.kind, lifecycle]));
@@ -43,8 +43,9 @@ export class Adapter {
       .map((issue) => ({ property: propertyPath(issue.path), reason: issue.message }));
   }
 
-  diff(urn: string, state: Decoded, news: Decoded): Difference[] {
+  diff(urn: string, olds: Decoded, news: Decoded): Difference[] {
     const lifecycle = this.#lifecycle(urn);
+    const state = { ...olds, plain: namedHosts(olds.plain).plain };
     if (news.unknowns.length > 0) return this.#diffWithUnknowns(lifecycle, state, news);
     const parsed = lifecycle.inputs.safeParse(news.plain);
     if (parsed.success) return lifecycle.diff(state.plain, parsed.data);
@@ -58,8 +59,9 @@ export class Adapter {
     const secrets = new Set([...lifecycle.secretOutputs, ...news.secrets]);
     // What is not in the answer of a preview, the SDK takes as unknown: so are all outputs that are no inputs.
     if (preview) return { id: "", values: news.plain, secrets };
-    const created = await lifecycle.create(this.#inputs(lifecycle, urn, news.plain), this.#context(urn));
-    return { id: created.id, values: created.state, secrets };
+    const hosts = this.#hosts(urn, {});
+    const created = await lifecycle.create(this.#inputs(lifecycle, urn, news.plain), this.#context(urn, hosts));
+    return { id: created.id, values: withHosts(created.state, hosts), secrets };
   }
 
   async update(urn: string, state: Decoded, news: Decoded, preview: boolean): Promise<Result> {
@@ -69,23 +71,37 @@ export class Adapter {
       const unknown = (lifecycle.volatileOutputs ?? []).map((name): [string, unknown] => [name, UNKNOWN]);
       return { values: { ...state.plain, ...Object.fromEntries<unknown>(unknown) }, secrets };
     }
+    const { plain, remembered } = namedHosts(state.plain);
     const inputs = this.#inputs(lifecycle, urn, news.plain);
-    return { values: await lifecycle.update(state.plain, inputs, this.#context(urn)), secrets };
+    const hosts = this.#hosts(urn, remembered);
+    return { values: withHosts(await lifecycle.update(plain, inputs, this.#context(urn, hosts)), hosts), secrets };
   }
 
   /** What is on the host; null when the resource is gone. */
   async read(urn: string, state: Decoded, inputs: Decoded): Promise<Result | null> {
     const lifecycle = this.#lifecycle(urn);
     const secrets = new Set([...lifecycle.secretOutputs, ...state.secrets]);
-    const parsed = lifecycle.inputs.safeParse(inputs.plain);
+    const { plain, remembered } = namedHosts(state.plain);
+    const parsed = lifecycle.inputs.safeParse(namedHosts(inputs.plain).plain);
     // Inputs of another release than this one: they differ from the new ones anyway, so the next `up` makes it right.
     if (!parsed.success) return { values: state.plain, secrets };
-    const seen = await lifecycle.read(state.plain, parsed.data, this.#context(urn));
-    return seen && { values: seen, secrets };
+    const hosts = this.#hosts(urn, remembered);
+    try {
+      const seen = await lifecycle.read(plain, parsed.data, this.#context(urn, hosts));
+      return seen && { values: withHosts(seen, hosts), secrets };
+    } catch (thrown) {
+      if (thrown instanceof HostGone) return { values: state.plain, secrets };
+      throw thrown;
+    }
   }
 
   async delete(urn: string, state: Decoded): Promise<void> {
-    await this.#lifecycle(urn).delete(state.plain, this.#context(urn));
+    const { plain, remembered } = namedHosts(state.plain);
+    try {
+      await this.#lifecycle(urn).delete(plain, this.#context(urn, this.#hosts(urn, remembered)));
+    } catch (thrown) {
+      if (!(thrown instanceof HostGone)) throw thrown;
+    }
   }
 
   #lifecycle(urn: string): Lifecycle {
@@ -108,9 +124,13 @@ export class Adapter {
     );
   }
 
-  #context(urn: string): Parameters<Lifecycle["read"]>[2] {
+  #hosts(urn: string, remembered: Remembered): OpenHosts {
+    return this.hosts.open(stackOf(urn), remembered);
+  }
+
+  #context(urn: string, pool: OpenHosts): Parameters<Lifecycle["read"]>[2] {
     this.#cancel.signal.throwIfAborted();
-    return { pool: this.pool, signal: this.#cancel.signal, progress: (message) => this.progress(urn, message) };
+    return { pool, signal: this.#cancel.signal, progress: (message) => this.progress(urn, message) };
   }
 
   /**
@@ -140,6 +160,16 @@ export class Adapter {
       ...rest.map((property): Difference => ({ path: property, kind: "change" })),
     ];
   }
+}
+
+function withHosts(state: object, hosts: OpenHosts): object {
+  const remembered = hosts.remembered();
+  return Object.keys(remembered).length === 0 ? state : { ...state, [REACHED_AT]: remembered };
+}
+
+/** `dev` of such a URN as below. */
+function stackOf(urn: string): string {
+  return urn.split("::")[0]?.split(":").at(-1) ?? "";
 }
 
 /** `Files` of `urn:pulumi:dev::convocate::parent$convocate:index:Files::name`. */

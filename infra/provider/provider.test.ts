@@ -92,6 +92,7 @@ beforeAll(async () => {
   running = await startProvider({
     lifecycles: [note],
     pool,
+    readHosts: () => [],
     engineAddress: `127.0.0.1:${port}`,
   });
   client = new providerGrpc.ResourceProviderClient(`127.0.0.1:${running.port}`, grpc.credentials.createInsecure());

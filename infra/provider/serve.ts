@@ -1,4 +1,5 @@
 import { createPool } from "../connection/index.js";
+import { checkoutRoot, hostsOf, inventoryPath, readInventory } from "../inventory/index.js";
 import { lifecycles } from "../resources/index.js";
 import { startProvider } from "./start.js";
 
@@ -6,7 +7,15 @@ import { startProvider } from "./start.js";
 const PARENT_CHECK_MS = 1_000;
 
 const engine = process.ppid;
-const provider = await startProvider({ lifecycles, pool: createPool(), engineAddress: process.argv[2] });
+const provider = await startProvider({
+  lifecycles,
+  pool: createPool(),
+  // By the stack's own file, not by the provider's configuration: a refresh has only what the state remembers of that.
+  readHosts: (stack) => hostsOf(readInventory(inventoryPath(checkoutRoot(), stack))).map(({ host }) => host),
+  // `convocate-host remove --force` of a host that will not come back.
+  gone: (process.env["CONVOCATE_GONE_HOSTS"] ?? "").split(",").filter((name) => name !== ""),
+  engineAddress: process.argv[2],
+});
 
 let stopping = false;
 const stop = (exitCode: number): void => {

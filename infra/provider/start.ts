@@ -3,6 +3,7 @@ import type { ConnectionPool } from "../connection/index.js";
 import type { Lifecycle } from "../resources/lifecycle.js";
 import { Adapter } from "./adapter.js";
 import { EngineLog } from "./engineLog.js";
+import { HostBook, type ReadHosts } from "./hosts.js";
 import { providerServer } from "./service.js";
 
 export interface RunningProvider {
@@ -16,10 +17,14 @@ export interface RunningProvider {
 export async function startProvider(options: {
   lifecycles: readonly Lifecycle[];
   pool: ConnectionPool;
+  readHosts: ReadHosts;
+  /** Hosts that are gone for good. */
+  gone?: readonly string[];
   engineAddress?: string | undefined;
 }): Promise<RunningProvider> {
   const log = new EngineLog(options.engineAddress);
-  const adapter = new Adapter(options.lifecycles, options.pool, (urn, message) => log.progress(urn, message));
+  const hosts = new HostBook(options.pool, options.readHosts, options.gone);
+  const adapter = new Adapter(options.lifecycles, hosts, (urn, message) => log.progress(urn, message));
   const server = providerServer(adapter);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {

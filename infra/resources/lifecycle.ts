@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ConnectionPool } from "../connection/types.js";
+import type { Connection } from "../connection/types.js";
 
 /** One property that differs, named as the operator should read it: `files["/etc/x"].mode`. */
 export interface Difference {
@@ -9,8 +9,19 @@ export interface Difference {
   replace?: boolean;
 }
 
+/** The machine that provisions, which no inventory can name so: it has a space. */
+export const THIS_MACHINE = "this machine";
+
+/**
+ * Hosts by their names. Where a host is and what pins it stand in the inventory and in no resource: a host that moved or
+ * has a new key is the same host, and differs in nothing.
+ */
+export interface Hosts {
+  connect(name: string, signal?: AbortSignal): Promise<Connection>;
+}
+
 export interface LifecycleContext {
-  pool: ConnectionPool;
+  pool: Hosts;
   signal: AbortSignal;
   /** A line of progress, shown by the engine beside the resource; never a secret. */
   progress: (message: string) => void;

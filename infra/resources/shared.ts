@@ -1,24 +1,9 @@
 import { z } from "zod";
-import type { HostAddress as Address } from "../connection/types.js";
 import { ABSOLUTE_PATH, normalMode } from "../host/files.js";
 import type { Difference } from "./lifecycle.js";
 
-/** Which host a resource lies on, and how to get there: an input of every resource that has a host. */
-export const HostAddress: z.ZodType<Address> = z.discriminatedUnion("via", [
-  z.strictObject({ via: z.literal("local"), name: z.string() }),
-  z
-    .strictObject({
-      via: z.literal("ssh"),
-      name: z.string(),
-      address: z.string(),
-      port: z.int(),
-      user: z.string(),
-      hostKeys: z.array(z.string()).min(1),
-      identityFile: z.string().optional(),
-    })
-    // `undefined` and absent are not the same to the type of an address.
-    .transform(({ identityFile, ...rest }) => (identityFile === undefined ? rest : { ...rest, identityFile })),
-]);
+/** Which host a resource lies on, by its name in the inventory: an input of every resource that has a host. */
+export const HostName = z.string().min(1);
 
 export const AbsolutePath = z.string().regex(ABSOLUTE_PATH, "must be an absolute path without spaces or ..");
 export const Mode = z

@@ -48,7 +48,7 @@ describe("reading the engine's events", () => {
   });
 
   test("what an agent needs on the shell host is told as the shell host's", () => {
-    const metadata = step("create", { new: state({ inputs: { host: { name: "shell" } } }) });
+    const metadata = step("create", { new: state({ inputs: { host: "shell" } }) });
     const [told] = new EventReader().read(event({ resourcePreEvent: { metadata } }));
     expect(told).toMatchObject({ resource: { host: "shell", what: "config" } });
   });

@@ -73,7 +73,7 @@ export class EventReader {
     const name = step.urn.split("::").slice(3).join("::");
     const slash = name.indexOf("/");
     const inputs = (step.new ?? step.old)?.inputs;
-    const host = (inputs?.["host"] as { name?: unknown } | undefined)?.name;
+    const host: unknown = inputs?.["host"];
     const resource = {
       urn: step.urn,
       host: typeof host === "string" ? host : slash < 0 ? name : name.slice(0, slash),

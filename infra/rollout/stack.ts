@@ -2,7 +2,7 @@ import { dirname } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events.js";
 import type { Stack } from "@pulumi/pulumi/automation/stack.js";
 import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
-import { checkoutRoot, checkStackName } from "./checkout.js";
+import { checkoutRoot, checkStackName } from "../inventory/index.js";
 import { pulumiEnvironment } from "./environment.js";
 import { combined, EventReader, type RolloutEvent } from "./events.js";
 

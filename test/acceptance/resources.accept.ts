@@ -20,7 +20,8 @@ import { labUp, type Lab } from "../lab/lab.js";
 
 let lab: Lab;
 let pool: ConnectionPool;
-let host: HostAddress;
+const host = "agent-1";
+let at: HostAddress;
 let context: LifecycleContext;
 
 beforeAll(async () => {
@@ -28,9 +29,10 @@ beforeAll(async () => {
   const { address, port, user } = lab.host("agent-1");
   const known = readFileSync(lab.knownHostsPath, "utf8").split("\n");
   const hostKeys = known.filter((one) => one.startsWith(`${address} `)).map((one) => one.slice(address.length + 1));
-  host = { via: "ssh", name: "agent-1", address, port, user, hostKeys, identityFile: lab.keyPath };
+  at = { via: "ssh", name: host, address, port, user, hostKeys, identityFile: lab.keyPath };
   pool = createPool();
-  context = { pool, signal: new AbortController().signal, progress: () => undefined };
+  const hosts = { connect: (_name: string, signal?: AbortSignal) => pool.connect(at, signal) };
+  context = { pool: hosts, signal: new AbortController().signal, progress: () => undefined };
 }, 900_000);
 
 afterAll(async () => {
@@ -258,7 +260,7 @@ test("Firewall opens ssh before it goes up, keeps others' rules, and closes its 
   expect(seen && firewall.diff(seen, of("22/tcp", "2222/tcp"))).toEqual([]);
   // A new connection: the one we have would survive a firewall that lets nobody in.
   const fresh = createPool();
-  await (await fresh.connect(host)).run(["true"]);
+  await (await fresh.connect(at)).run(["true"]);
   await fresh[Symbol.asyncDispose]();
   const next = await firewall.update(state, of("22/tcp"), context);
   const status = await on("ufw status");

@@ -3,13 +3,15 @@ import { relative, resolve } from "node:path";
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
+  checkoutRoot,
   InventoryEdit,
+  inventoryPath,
   parseInventory,
   type Inventory,
   type RawEntry,
   type Role,
 } from "../../../infra/inventory/index.js";
-import { checkoutRoot, inventoryPath, rollout } from "../../../infra/rollout/index.js";
+import { rollout } from "../../../infra/rollout/index.js";
 import { createProgress } from "../../output/progress.js";
 import { interruptSignal } from "../../output/run.js";
 import { entryFor } from "./entry.js";

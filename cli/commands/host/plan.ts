@@ -1,6 +1,6 @@
 import { ConvocateError } from "../../../runtime/domain/index.js";
-import { readInventory } from "../../../infra/inventory/index.js";
-import { checkoutRoot, inventoryPath, plan, type PlannedChange } from "../../../infra/rollout/index.js";
+import { checkoutRoot, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
+import { plan, type PlannedChange } from "../../../infra/rollout/index.js";
 import { planJson, planText } from "../../output/plan.js";
 import { createProgress } from "../../output/progress.js";
 import { interruptSignal } from "../../output/run.js";

@@ -3,9 +3,9 @@ import { AgentId, agentPaths, newAgentId } from "../../../runtime/domain/index.j
 import { removeEntries, writeEntries } from "../../host/files.js";
 import { runScript } from "../../host/script.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostAddress } from "../shared.js";
+import { change, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostAddress });
+const Inputs = z.object({ host: HostName });
 type Inputs = z.infer<typeof Inputs>;
 
 interface State extends Inputs {

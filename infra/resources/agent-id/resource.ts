@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface AgentIdArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
 }
 
 /** /etc/convocate-agent/agent-id: 8 characters, written once; put back as it was when it is lost. */

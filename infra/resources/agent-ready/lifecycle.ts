@@ -3,10 +3,10 @@ import { ConvocateError } from "../../../runtime/domain/index.js";
 import type { Connection, RunResult } from "../../connection/types.js";
 import { wrapperPath } from "../../host/program.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { Account, change, compare, HostAddress } from "../shared.js";
+import { Account, change, compare, HostName } from "../shared.js";
 
 const Inputs = z.object({
-  shell: HostAddress,
+  shell: HostName,
   user: Account,
   agentId: z.string(),
   agentName: z.string(),
@@ -117,11 +117,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.shell, signal);
     const argv = agentsArgv(inputs.user, [], 0);
-    const stdout = await ask(
-      pool,
-      inputs.shell.name,
-      async () => (await list(connection, argv, 30_000, signal)).stdout,
-    );
+    const stdout = await ask(pool, inputs.shell, async () => (await list(connection, argv, 30_000, signal)).stdout);
     return { ...state, shell: inputs.shell, ...parseAgents(stdout, state.agentId) };
   },
   async update(_state, inputs, context) {

@@ -1,10 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface AgentReadyArgs {
   /** The shell host, which asks. */
-  shell: HostAddress;
+  shell: string;
   /** The service user there. */
   user: string;
   agentId: pulumi.Input<string>;

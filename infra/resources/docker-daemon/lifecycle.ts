@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { readDaemon, setUpDaemon } from "../../host/docker.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostAddress } from "../shared.js";
+import { change, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostAddress });
+const Inputs = z.object({ host: HostName });
 type Inputs = z.infer<typeof Inputs>;
 interface State extends Inputs {
   systemdCgroups: boolean;
@@ -24,7 +24,7 @@ export const dockerDaemon: Lifecycle<Inputs, State> = {
   async create(inputs, { pool, signal, progress }) {
     await setUpDaemon(await pool.connect(inputs.host, signal), progress, signal);
     const state = { ...inputs, systemdCgroups: true, liveRestore: true, running: true, enabled: true };
-    return { id: `${inputs.host.name}:docker`, state };
+    return { id: `${inputs.host}:docker`, state };
   },
   async read(_state, inputs, { pool, signal }) {
     const found = await readDaemon(await pool.connect(inputs.host, signal), signal);

@@ -3,7 +3,7 @@ import type { Connection } from "../../connection/types.js";
 import { lookAt, removeEntries, sha256, writeEntries, type Entry, type Found } from "../../host/files.js";
 import { runScript } from "../../host/script.js";
 import type { Difference, Lifecycle, LifecycleContext } from "../lifecycle.js";
-import { AbsolutePath, Account, Argv, change, compare, HostAddress, Mode, remove, same } from "../shared.js";
+import { AbsolutePath, Account, Argv, change, compare, HostName, Mode, remove, same } from "../shared.js";
 
 const ownership = { mode: Mode, owner: Account.default("root"), group: Account.default("root") };
 const EntryInput = z.discriminatedUnion("type", [
@@ -13,7 +13,7 @@ const EntryInput = z.discriminatedUnion("type", [
 ]);
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   files: z.record(AbsolutePath, EntryInput),
   reload: z.array(Argv).default([]),
   afterRepair: z.array(Argv).default([]),
@@ -116,7 +116,7 @@ export const files: Lifecycle<Inputs, State> = {
     const connection = await context.pool.connect(inputs.host, context.signal);
     await write(connection, inputs, inputs.files, inputs.reload, context);
     const first = Object.keys(inputs.files).sort()[0] ?? "";
-    return { id: `${inputs.host.name}:${first}`, state: stateOf(inputs) };
+    return { id: `${inputs.host}:${first}`, state: stateOf(inputs) };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

@@ -1,5 +1,4 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 interface OwnershipArgs {
@@ -19,7 +18,8 @@ export type FileArgs =
   ({ type: "file" | "seed"; content: pulumi.Input<string> } & OwnershipArgs) | ({ type: "directory" } & OwnershipArgs);
 
 export interface FilesArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** By absolute path. Content may be secret; the outputs hold hashes only. */
   files: pulumi.Input<Record<string, FileArgs>>;
   /** Commands to run after anything was written, word by word: what makes a service take notice. */

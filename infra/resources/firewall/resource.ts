@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface FirewallArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** Open to anybody: `222/tcp`, or `53` for both protocols. The ports of sshd are opened before all, declared or not. */
   allow: string[];
 }

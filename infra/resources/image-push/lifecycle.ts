@@ -5,11 +5,11 @@ import { removeEntries, writeEntries } from "../../host/files.js";
 import { exportImage, findImage, type ImageFound } from "../../host/image.js";
 import { runScript } from "../../host/script.js";
 import { upload } from "../../host/upload.js";
-import type { Lifecycle, LifecycleContext } from "../lifecycle.js";
-import { change, compare, HostAddress, same } from "../shared.js";
+import { THIS_MACHINE, type Lifecycle, type LifecycleContext } from "../lifecycle.js";
+import { change, compare, HostName, same } from "../shared.js";
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   tag: z.string().regex(/^convocate:[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be convocate:<version>"),
   imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   layers: z.array(z.string()),
@@ -24,7 +24,6 @@ interface State extends Pick<Inputs, "host" | "tag"> {
   currentImage: string;
 }
 
-const HERE = { via: "local", name: "this machine" } as const;
 /** Where an image lies between arriving and being loaded. */
 const ARRIVED = "/var/lib/convocate-agent/incoming-image.tar.zst";
 
@@ -76,7 +75,7 @@ zstd -q -dc -- "$1" | docker load -q`;
 
 async function send(connection: Connection, inputs: Inputs, context: LifecycleContext): Promise<void> {
   const { pool, signal, progress } = context;
-  const source = await findImage(await pool.connect(HERE, signal), inputs.tag, { root: false, signal });
+  const source = await findImage(await pool.connect(THIS_MACHINE, signal), inputs.tag, { root: false, signal });
   if (!source || !isSame(source, inputs))
     throw new ConvocateError(
       "IMAGE_MISSING",
@@ -118,7 +117,7 @@ export const imagePush: Lifecycle<Inputs, State> = {
       if (!isSame(have, inputs))
         throw new ConvocateError(
           "IMAGE_MISSING",
-          `${inputs.host.name}: ${inputs.tag} was loaded as ${have.imageId || "nothing"}, not as ${inputs.imageId}; ` +
+          `${inputs.host}: ${inputs.tag} was loaded as ${have.imageId || "nothing"}, not as ${inputs.imageId}; ` +
             `both machines' Docker must keep images the same way (docker info, Storage Driver)`,
         );
     }
@@ -128,7 +127,7 @@ export const imagePush: Lifecycle<Inputs, State> = {
       await writeEntries(connection, { [agentPaths.currentImage]: entry }, signal);
     }
     const { host, tag, imageId, layers } = inputs;
-    return { id: `${host.name}:image`, state: { host, tag, imageId, layers, currentImage: tag } };
+    return { id: `${host}:image`, state: { host, tag, imageId, layers, currentImage: tag } };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

@@ -1,10 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import type { Image } from "../image/resource.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface ImagePushArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** As the image's. */
   tag: string;
   image: Image;

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import { checkoutRoot } from "../../host/checkout.js";
 import { findImage } from "../../host/image.js";
-import type { Lifecycle } from "../lifecycle.js";
+import { THIS_MACHINE, type Lifecycle } from "../lifecycle.js";
 import { compare } from "../shared.js";
 
 const Inputs = z.object({
@@ -18,8 +18,6 @@ interface State extends Inputs {
   layers: string[];
 }
 
-const HERE = { via: "local", name: "this machine" } as const;
-
 /** The session image, built on this machine. It stays when convocate goes: builds are cheap to keep and dear to make. */
 export const image: Lifecycle<Inputs, State> = {
   kind: "Image",
@@ -28,7 +26,7 @@ export const image: Lifecycle<Inputs, State> = {
   volatileOutputs: ["imageId", "layers"],
   diff: (state, inputs) => compare<Inputs>(state, inputs, ["tag", "base", "source"]),
   async create(inputs, { pool, signal, progress }) {
-    const here = await pool.connect(HERE, signal);
+    const here = await pool.connect(THIS_MACHINE, signal);
     progress(`building ${inputs.tag}`);
     const base = inputs.base === "" ? [] : ["--base", inputs.base];
     const argv = [join(checkoutRoot(), "script/image"), "build", "--tag", inputs.tag, ...base];
@@ -39,7 +37,7 @@ export const image: Lifecycle<Inputs, State> = {
     return { id: inputs.tag, state: { ...inputs, imageId: found.imageId, layers: found.layers } };
   },
   async read(state, _inputs, { pool, signal }) {
-    const found = await findImage(await pool.connect(HERE, signal), state.tag, { root: false, signal });
+    const found = await findImage(await pool.connect(THIS_MACHINE, signal), state.tag, { root: false, signal });
     return found && { ...state, imageId: found.imageId, layers: found.layers };
   },
   async update(_state, inputs, context) {

@@ -3,10 +3,10 @@ import type { Connection } from "../../connection/types.js";
 import { removeEntries, type Found, type Ownership } from "../../host/files.js";
 import { makeKeyPair, readKeyPair } from "../../host/keys.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { AbsolutePath, Account, change, compare, HostAddress, Mode } from "../shared.js";
+import { AbsolutePath, Account, change, compare, HostName, Mode } from "../shared.js";
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   path: AbsolutePath,
   comment: z.string().regex(/^[A-Za-z0-9@._-]+$/, "must be one word"),
   mode: Mode.default("0600"),
@@ -30,7 +30,7 @@ async function look(connection: Connection, path: string, signal: AbortSignal): 
   const found = await readKeyPair(connection, path, signal);
   if (!found.publicKey) return null;
   return {
-    host: connection.host,
+    host: connection.host.name,
     path,
     publicKey: found.publicKey,
     privateFile: ownershipOf(found.private),
@@ -70,8 +70,8 @@ export const keyPair: Lifecycle<Inputs, State> = {
     const connection = await pool.connect(inputs.host, signal);
     await makeKeyPair(connection, inputs, signal);
     const state = await look(connection, inputs.path, signal);
-    if (!state) throw new Error(`${inputs.host.name}: ${inputs.path} is gone again right after it was made`);
-    return { id: `${inputs.host.name}:${inputs.path}`, state: { ...state, host: inputs.host } };
+    if (!state) throw new Error(`${inputs.host}: ${inputs.path} is gone again right after it was made`);
+    return { id: `${inputs.host}:${inputs.path}`, state: { ...state, host: inputs.host } };
   },
   async read(_state, inputs, { pool, signal }) {
     const state = await look(await pool.connect(inputs.host, signal), inputs.path, signal);

@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface KeyPairArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** Of the private key; the public one is beside it, with `.pub`. Its directory must be there. */
   path: pulumi.Input<string>;
   /** One word, at the end of the public key's line. */

@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { runScript } from "../../host/script.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { AbsolutePath, Account, change, compare, HostAddress, Mode } from "../shared.js";
+import { AbsolutePath, Account, change, compare, HostName, Mode } from "../shared.js";
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   path: AbsolutePath,
   key: z.string().regex(/^[A-Za-z0-9_-]+$/, "must be one word of letters, digits, _ and -"),
   line: z.string().regex(/^[^\n]+$/, "must be one line"),
@@ -59,7 +59,7 @@ export const line: Lifecycle<Inputs, State> = {
     const connection = await pool.connect(inputs.host, signal);
     const { path, key, mode, owner, group } = inputs;
     await runScript(connection, WRITE, [path, key, mode, owner, group], { input: `${inputs.line}\n`, signal });
-    return { id: `${inputs.host.name}:${path}#${key}`, state: { ...inputs, ownership: ownership(inputs) } };
+    return { id: `${inputs.host}:${path}#${key}`, state: { ...inputs, ownership: ownership(inputs) } };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

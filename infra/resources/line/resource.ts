@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface LineArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** The file; other resources may have lines in it. */
   path: string;
   /** The last word of the line, by which it is found again. */

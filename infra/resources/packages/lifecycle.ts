@@ -2,9 +2,9 @@ import { z } from "zod";
 import { readFacts } from "../../host/facts.js";
 import { installedPackages, installPackages, PACKAGE_SPEC, satisfied } from "../../host/packages.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { add, compare, HostAddress } from "../shared.js";
+import { add, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostAddress, packages: z.array(z.string().regex(PACKAGE_SPEC)) });
+const Inputs = z.object({ host: HostName, packages: z.array(z.string().regex(PACKAGE_SPEC)) });
 type Inputs = z.infer<typeof Inputs>;
 interface State extends Inputs {
   os: string;
@@ -23,11 +23,11 @@ export const packages: Lifecycle<Inputs, State> = {
     const connection = await pool.connect(inputs.host, signal);
     const facts = await readFacts(connection, signal);
     if (facts.cgroup === "v1")
-      progress(`warning: ${inputs.host.name} has cgroup v1; sessions work, and v2 tells more of their memory`);
+      progress(`warning: ${inputs.host} has cgroup v1; sessions work, and v2 tells more of their memory`);
     const have = satisfied(inputs.packages, await installedPackages(connection, signal));
     const missing = inputs.packages.filter((spec) => !have.includes(spec));
     await installPackages(connection, missing, { signal, progress });
-    return { id: `${inputs.host.name}:packages`, state: { ...inputs, os: facts.os } };
+    return { id: `${inputs.host}:packages`, state: { ...inputs, os: facts.os } };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

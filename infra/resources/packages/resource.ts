@@ -1,10 +1,10 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface PackagesArgs {
   /** The host; Debian 12+ or Ubuntu 22.04+, else UNSUPPORTED_HOST. */
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** Names of Debian packages; `docker.io|docker-ce` takes either and installs the first. */
   packages: string[];
 }

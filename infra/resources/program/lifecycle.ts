@@ -3,10 +3,10 @@ import { lookAt, removeEntries, sha256, writeEntries, type Entry, type Found } f
 import { programFile, RELEASES, wrapper, wrapperPath } from "../../host/program.js";
 import { runScript } from "../../host/script.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostAddress } from "../shared.js";
+import { change, compare, HostName } from "../shared.js";
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   program: z.enum(["convocate", "convocate-agent"]),
   release: z.string().regex(/^[0-9A-Za-z][0-9A-Za-z.+-]*$/, "must be a release"),
   nodeVersion: z.string().regex(/^\d+\.\d+\.\d+$/),
@@ -87,8 +87,8 @@ export const program: Lifecycle<Inputs, State> = {
       seen: await lookAt(connection, Object.keys(want), signal),
     };
     const wrong = program.diff(state, inputs);
-    if (wrong[0]) throw new Error(`${inputs.host.name}: ${wrong[0].path} is not what was sent: run the same again`);
-    return { id: `${inputs.host.name}:${inputs.program}`, state };
+    if (wrong[0]) throw new Error(`${inputs.host}: ${wrong[0].path} is not what was sent: run the same again`);
+    return { id: `${inputs.host}:${inputs.program}`, state };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

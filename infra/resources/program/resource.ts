@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface ProgramArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   program: "convocate" | "convocate-agent";
   /** Names the folder under /usr/local/lib/convocate/releases. */
   release: string;

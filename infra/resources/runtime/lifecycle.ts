@@ -6,9 +6,9 @@ import { runtimeBinary, runtimePath } from "../../host/runtime.js";
 import { runScript } from "../../host/script.js";
 import { upload } from "../../host/upload.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostAddress } from "../shared.js";
+import { change, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostAddress, version: z.string().regex(/^\d+\.\d+\.\d+$/) });
+const Inputs = z.object({ host: HostName, version: z.string().regex(/^\d+\.\d+\.\d+$/) });
 type Inputs = z.infer<typeof Inputs>;
 
 interface State extends Inputs {
@@ -62,7 +62,7 @@ export const runtime: Lifecycle<Inputs, State> = {
       await upload(connection, file, signal);
       state = await look(connection, wanted, signal);
     }
-    return { id: `${inputs.host.name}:node:${inputs.version}`, state };
+    return { id: `${inputs.host}:node:${inputs.version}`, state };
   },
   async read(state, inputs, { pool, signal }) {
     return { ...(await look(await pool.connect(inputs.host, signal), state, signal)), host: inputs.host };

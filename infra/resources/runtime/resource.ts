@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface RuntimeArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** Of Node, as `24.21.0`. */
   version: string;
 }

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { makeAccount, readAccount } from "../../host/users.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { AbsolutePath, Account, change, compare, HostAddress } from "../shared.js";
+import { AbsolutePath, Account, change, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostAddress, user: Account, uid: z.int(), gid: z.int(), home: AbsolutePath });
+const Inputs = z.object({ host: HostName, user: Account, uid: z.int(), gid: z.int(), home: AbsolutePath });
 type Inputs = z.infer<typeof Inputs>;
 interface State extends Inputs {
   homeOwnership: string;
@@ -25,7 +25,7 @@ export const serviceUser: Lifecycle<Inputs, State> = {
     const connection = await pool.connect(inputs.host, signal);
     await makeAccount(connection, inputs, signal);
     const state = { ...inputs, homeOwnership: ownership(inputs), skelOwnership: ownership(inputs) };
-    return { id: `${inputs.host.name}:user:${inputs.user}`, state };
+    return { id: `${inputs.host}:user:${inputs.user}`, state };
   },
   async read(_state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface ServiceUserArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** Name of the user and of its group. */
   user: string;
   uid: number;

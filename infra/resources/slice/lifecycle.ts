@@ -4,11 +4,11 @@ import { readFacts } from "../../host/facts.js";
 import { removeEntries, sha256, writeEntries } from "../../host/files.js";
 import { bringUp, daemonReloadArgv, readUnit, unitPath } from "../../host/systemd.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostAddress } from "../shared.js";
+import { change, compare, HostName } from "../shared.js";
 
 const Percent = z.int().min(1).max(100);
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   slice: z.string().regex(/^[a-z0-9-]+\.slice$/, "must be the name of a slice"),
   cpuPercent: Percent,
   memoryPercent: Percent,
@@ -113,7 +113,7 @@ export const slice: Lifecycle<Inputs, State> = {
     await writeEntries(connection, { [unitPath(inputs.slice)]: entry }, signal);
     await connection.run(daemonReloadArgv(), { signal });
     await bringUp(connection, "start", inputs.slice, signal);
-    return { id: `${inputs.host.name}:${inputs.slice}`, state: await look(connection, inputs, signal) };
+    return { id: `${inputs.host}:${inputs.slice}`, state: await look(connection, inputs, signal) };
   },
   async read(state, inputs, { pool, signal }) {
     const seen = await look(await pool.connect(inputs.host, signal), inputs, signal);

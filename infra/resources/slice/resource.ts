@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface SliceArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** As `convocate-sessions.slice`. */
   slice: string;
   /** Share of the host's processors that all sessions together may use, 1 to 100. */

@@ -4,10 +4,10 @@ import { removeEntries, sha256, writeEntries } from "../../host/files.js";
 import { withSignal } from "../../host/script.js";
 import { bringUp, daemonReloadArgv, readUnit, systemctlArgv, unitPath } from "../../host/systemd.js";
 import type { Difference, Lifecycle } from "../lifecycle.js";
-import { change, compare, compareRecords, HostAddress } from "../shared.js";
+import { change, compare, compareRecords, HostName } from "../shared.js";
 
 const Inputs = z.object({
-  host: HostAddress,
+  host: HostName,
   unit: z.string().regex(/^[a-z0-9-]+\.service$/, "must be the name of a service unit"),
   content: z.string(),
   triggers: z.record(z.string(), z.string()).default({}),
@@ -46,7 +46,7 @@ async function look(
 ): Promise<State> {
   const found = await readUnit(connection, unit, [], signal);
   return {
-    host: connection.host,
+    host: connection.host.name,
     unit,
     content: found.file.type === "file" ? found.file.sha256 : found.file.type,
     enabled: found.enabled,
@@ -86,7 +86,7 @@ export const unit: Lifecycle<Inputs, State> = {
     const connection = await pool.connect(inputs.host, signal);
     // Nobody knows what a service that is there already was started with, so it is restarted.
     const state = await apply(connection, await look(connection, inputs.unit, { unknown: "" }, signal), inputs, signal);
-    return { id: `${inputs.host.name}:${inputs.unit}`, state };
+    return { id: `${inputs.host}:${inputs.unit}`, state };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);

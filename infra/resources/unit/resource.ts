@@ -1,9 +1,9 @@
 import type * as pulumi from "@pulumi/pulumi";
-import type { HostAddress } from "../../connection/types.js";
 import { ConvocateResource } from "../resource.js";
 
 export interface UnitArgs {
-  host: HostAddress;
+  /** Name in the inventory. */
+  host: string;
   /** As `convocate-agent.service`. */
   unit: string;
   /** Of /etc/systemd/system/<unit>. */

@@ -22,7 +22,10 @@ export function checkStackName(stack: string): string {
   throw new ConvocateError("BAD_USAGE", `bad stack name ${JSON.stringify(stack)}: use letters, digits, - and _`);
 }
 
-/** The stack's inventory: `convocate:inventory` of Pulumi.<stack>.yaml, else infra/stacks/<stack>.yaml. Absolute. */
+/**
+ * The stack's inventory, absolute: `convocate:inventory` of Pulumi.<stack>.yaml, else infra/stacks/<stack>.yaml. Program,
+ * provider and convocate-host all find it here, so that they speak of the same hosts.
+ */
 export function inventoryPath(root: string, stack: string): string {
   const config = join(root, `Pulumi.${checkStackName(stack)}.yaml`);
   let named: unknown;
