@@ -175,7 +175,7 @@ export class AgentHost extends pulumi.ComponentResource {
   /** /etc/convocate-agent/settings.json, through its own schema: what the agent would refuse is refused here. */
   #settings(): string {
     const { agent, common } = this.args;
-    const { sudo, env, memoryBytes, pids } = agent.session;
+    const { sudo, env, memoryBytes, pids, cpus, diskBytes } = agent.session;
     const settings = AgentSettings.parse({
       name: agent.name,
       user: common.service.user,
@@ -189,6 +189,13 @@ export class AgentHost extends pulumi.ComponentResource {
           ...(memoryBytes === undefined ? {} : { memory_bytes: memoryBytes }),
           ...(pids === undefined ? {} : { pids }),
         },
+      },
+      capacity: {
+        cpu_percent: agent.cpuPercent,
+        memory_percent: agent.memoryPercent,
+        disk_percent: agent.diskPercent,
+        ...(cpus === undefined ? {} : { cpus }),
+        ...(diskBytes === undefined ? {} : { disk_bytes: diskBytes }),
       },
     });
     return `${JSON.stringify(settings, null, 2)}\n`;

@@ -39,6 +39,7 @@ const agent = (name: string, ip: string, onShellHost = false): InventoryAgent =>
   agentPort: 222,
   cpuPercent: 90,
   memoryPercent: 80,
+  diskPercent: 70,
   labels: {},
   session: { env: { A: "b" } },
   onShellHost,

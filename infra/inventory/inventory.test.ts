@@ -115,7 +115,7 @@ agents:
       "14:11: agents[2].port is 70000: must be a port, 1 to 65535",
       "15:17: agents[2].cpuPercent is 0: must be a percentage, 1 to 100",
       '16:22: agents[2].session.sudo is "yes": must be true or false',
-      "16:29: unknown key agents[2].session.bogus: remove it; known here: sudo, env, memoryBytes, pids",
+      "16:29: unknown key agents[2].session.bogus: remove it; known here: sudo, env, memoryBytes, pids, cpus, diskBytes",
     ]);
   });
 

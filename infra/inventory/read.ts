@@ -26,9 +26,10 @@ export interface InventoryShell extends InventoryHost {
 
 export interface InventoryAgent extends InventoryHost {
   agentPort: number;
-  /** Share of the host that the slice may use, in percent. */
+  /** Shares of the host that sessions may use or pledge together, in percent. */
   cpuPercent: number;
   memoryPercent: number;
+  diskPercent: number;
   labels: Record<string, string>;
   session: NonNullable<InventoryFile["agents"][number]["session"]>;
   /** True when the shell host is this same machine. */
@@ -114,6 +115,7 @@ class Resolver {
           agentPort: agent.agentPort,
           cpuPercent: agent.cpuPercent ?? file.defaults.cpuPercent ?? 90,
           memoryPercent: agent.memoryPercent ?? file.defaults.memoryPercent ?? 90,
+          diskPercent: agent.diskPercent ?? file.defaults.diskPercent ?? 90,
           labels: { ...file.defaults.labels, ...agent.labels },
           session: {
             ...file.defaults.session,

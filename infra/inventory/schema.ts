@@ -32,12 +32,18 @@ const SessionSettings = z.strictObject({
   env: z.record(EnvName, z.string()),
   memoryBytes: z.int().min(64 * 1024 * 1024),
   pids: z.int().min(16),
+  /** Cores that a session without a limit counts for; no cap. Default 0.5 (SPEC 7). */
+  cpus: z.number().positive().max(1024),
+  /** Disk that a running session counts for. Default 5 GiB. */
+  diskBytes: z.int().min(1024 * 1024),
 });
 
 const AgentOnly = z.strictObject({
-  /** Share of the host that the slice may use. Default 90 each (SPEC 7). */
+  /** Share of the host that the slice may use, and that sessions may pledge. Default 90 each (SPEC 7). */
   cpuPercent: Percent,
   memoryPercent: Percent,
+  /** Share of the homes' file system that sessions may pledge. Default 90. */
+  diskPercent: Percent,
   labels: z.record(Name, z.string()),
   session: SessionSettings.partial(),
 });

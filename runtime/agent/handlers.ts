@@ -1,5 +1,6 @@
 import { PROTOCOL_VERSION, RELEASE, type AgentId } from "../domain/index.js";
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
+import type { CapacityReport } from "./capacity/capacity.js";
 import { timestamp, type Clock } from "./clock.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
@@ -9,11 +10,12 @@ export function rpcHandlers(parts: {
   agentId: AgentId;
   sessions: Sessions;
   settings: LiveSettings;
+  capacity: CapacityReport;
   currentImage: () => string | null;
   clock: Clock;
   upSince: number;
 }): RpcHandlers {
-  const { agentId, sessions, settings, currentImage, clock, upSince } = parts;
+  const { agentId, sessions, settings, capacity, currentImage, clock, upSince } = parts;
   return {
     ping: async () => ({
       agent_id: agentId,
@@ -34,6 +36,7 @@ export function rpcHandlers(parts: {
       await sessions.delete(id);
       return {};
     },
+    capacity: () => capacity.now(),
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);

@@ -1,6 +1,7 @@
-import { agentPaths, toConvocateError, type Session, type SessionId } from "../domain/index.js";
+import { ConvocateError, agentPaths, toConvocateError, type Session, type SessionId } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { isAttach } from "./attach/tmux.js";
+import { HostCgroups } from "./capacity/cgroups.js";
 import { readCurrentImage, readIdentity, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
@@ -23,6 +24,8 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
     settings: () => settings,
     homes,
     currentImage: () => readCurrentImage(paths),
+    admission: startsNothing,
+    cgroups: new HostCgroups(),
   });
   let states = new Map<SessionId, ContainerState>();
   let problem: string | null = null;
@@ -39,6 +42,15 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
     }),
   );
 }
+
+const startsNothing = {
+  reserve: async (): Promise<never> => {
+    throw new ConvocateError(
+      "REFUSED",
+      "only the running agent starts sessions: see `systemctl status convocate-agent`",
+    );
+  },
+};
 
 async function attaches(docker: DockerEngine, container: ContainerState | null): Promise<number> {
   if (!container?.running) return 0;

@@ -9,6 +9,10 @@ import { AttachDoor } from "./attach/door.js";
 import { endLeftovers, hostProcesses, type HostProcesses } from "./attach/end-client.js";
 import { InputStreams } from "./attach/streams.js";
 import { detachAll } from "./attach/tmux.js";
+import { Admission } from "./capacity/admission.js";
+import { CapacityReport, hostTotal } from "./capacity/capacity.js";
+import { HostCgroups, type Cgroups } from "./capacity/cgroups.js";
+import { DiskUse } from "./capacity/disk-use.js";
 import { systemClock, timestamp, type Clock } from "./clock.js";
 import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
@@ -40,6 +44,7 @@ export interface AgentOptions {
   address?: string;
   docker?: DockerEngine;
   processes?: HostProcesses;
+  cgroups?: Cgroups;
   clock?: Clock;
 }
 
@@ -57,6 +62,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     docker = new RealDocker(),
     processes = hostProcesses,
     clock = systemClock,
+    cgroups = new HostCgroups(),
   } = options;
   await using started = new AsyncDisposableStack();
   const { agentId, settings } = await readIdentity(paths);
@@ -71,7 +77,26 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   await store.tidy();
   const homes = new Homes(settings.home, settings);
   await homes.tidy((id) => store.get(id) !== undefined, log);
-  const containers = new Containers({ docker, settings: () => live.current(), homes, currentImage });
+  const diskUse = started.use(new DiskUse({ homes: () => store.all().map(({ id }) => homes.path(id)), clock, log }));
+  const admission = new Admission({
+    docker,
+    settings: () => live.effective(),
+    total: () => hostTotal(settings.home),
+    sessions: () => store.all(),
+    diskUse: (id) => diskUse.of(id),
+    clock,
+  });
+  const containers = new Containers({
+    docker,
+    settings: () => live.current(),
+    homes,
+    currentImage,
+    admission,
+    cgroups,
+  });
+  const capacity = new CapacityReport({ docker, cgroups, admission, diskUse: () => diskUse.total(), clock });
+  await capacity.begin();
+  diskUse.start();
   const locks = new Locks(clock);
   const counts = new AttachCounts();
   const sessions = new Sessions({
@@ -109,7 +134,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     touch: (id) => sessions.touch(id),
   });
   const attaches = new Set<Promise<void>>();
-  const handlers = rpcHandlers({ agentId, sessions, settings: live, currentImage, clock, upSince });
+  const handlers = rpcHandlers({ agentId, sessions, settings: live, capacity, currentImage, clock, upSince });
 
   const heartbeat = (): AgentEvent => ({
     seq: spool.lastSeq,

@@ -60,6 +60,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     Image: IMAGE,
     Cmd: busybox("sh", "-c", 'trap "exit 0" TERM; while :; do sleep 0.1; done'),
     Labels: { [SESSION_LABEL]: session },
+    HostConfig: { NanoCpus: 250_000_000, Memory: 64 * 1024 * 1024 },
   };
   const heard: ContainerEvent[] = [];
   const stop = new AbortController();
@@ -144,10 +145,25 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     await expect(docker.openTty(name, asRoot(...busybox("sh")))).rejects.toMatchObject({ code: "SESSION_NOT_RUNNING" });
   });
 
+  test("says what every running container may use, and nothing of one that does not run", async () => {
+    expect((await docker.running()).map((one) => one.name)).not.toContain(name);
+    await docker.start(name);
+    expect(await docker.running()).toContainEqual({
+      name,
+      cgroupParent: "",
+      cpus: 0.25,
+      memoryBytes: 64 * 1024 * 1024,
+    });
+    await docker.stop(name, 5);
+    expect((await docker.inspect(name))?.pid).toBe(0);
+    heard.length = 0;
+  });
+
   test("tells of a start, and runs processes in it", async () => {
     await docker.start(name);
     await eventually("start");
     expect(await docker.inspect(name)).toMatchObject({ running: true, startedAt: expect.stringMatching(/^20.*Z$/) });
+    expect((await docker.inspect(name))?.pid).toBeGreaterThan(0);
     const said = await docker.run(name, asRoot(...busybox("sh", "-c", 'echo "$GREETING"')), 5000);
     expect(said).toEqual({ exitCode: 0, output: "hi\n" });
     expect((await docker.run(name, asRoot(...busybox("false")), 5000)).exitCode).toBe(1);

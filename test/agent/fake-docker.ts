@@ -12,6 +12,7 @@ import {
   type ExecState,
   type ImageEvent,
   type ImageTag,
+  type RunningContainer,
   type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
 
@@ -114,6 +115,7 @@ export class FakeDocker implements DockerEngine {
       id,
       image: spec.Image ?? "",
       running: false,
+      pid: 0,
       startedAt: null,
       finishedAt: null,
       exitCode: 0,
@@ -129,7 +131,7 @@ export class FakeDocker implements DockerEngine {
     await this.beforeStart();
     this.calls.push(`start ${name}`);
     const found = this.#find(name);
-    found.state = { ...found.state, running: true, startedAt: this.#tick() };
+    found.state = { ...found.state, running: true, pid: (this.#pid += 1), startedAt: this.#tick() };
     this.#tell(found, "start");
   }
 
@@ -167,6 +169,27 @@ export class FakeDocker implements DockerEngine {
         image: state.image,
         running: state.running,
       }));
+  }
+
+  async running(): Promise<RunningContainer[]> {
+    this.#up();
+    return [...this.containers.values()]
+      .filter(({ state }) => state.running)
+      .map(({ spec }) => {
+        const {
+          NanoCpus = 0,
+          CpuQuota = 0,
+          CpuPeriod = 100_000,
+          Memory = 0,
+          CgroupParent = "",
+        } = spec.HostConfig ?? {};
+        return {
+          name: spec.name,
+          cgroupParent: CgroupParent,
+          cpus: NanoCpus > 0 ? NanoCpus / 1e9 : CpuQuota > 0 ? CpuQuota / CpuPeriod : null,
+          memoryBytes: Memory > 0 ? Memory : null,
+        };
+      });
   }
 
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
@@ -231,7 +254,7 @@ export class FakeDocker implements DockerEngine {
   die(name: string, exitCode: number, oomKilled = false): void {
     const found = this.#find(name);
     if (oomKilled) this.#tell(found, "oom");
-    found.state = { ...found.state, running: false, finishedAt: this.#tick(), exitCode, oomKilled };
+    found.state = { ...found.state, running: false, pid: 0, finishedAt: this.#tick(), exitCode, oomKilled };
     this.#tell(found, "die", { exitCode });
   }
 

@@ -141,6 +141,9 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
       identityFile: lab.keyPath,
       session: {
         memoryBytes: 768 * 1024 * 1024,
+        // Small, so that a small machine has room for the sessions of every test.
+        cpus: 0.1,
+        diskBytes: 256 * 1024 * 1024,
         env: {
           ANTHROPIC_BASE_URL: `http://${gateway}:${API_PORT}`,
           ANTHROPIC_API_KEY: "sk-ant-lab-0000000000000000000000000000",

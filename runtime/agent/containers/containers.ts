@@ -1,11 +1,18 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
-import { ConvocateError, SessionId, type AgentSettings } from "../../domain/index.js";
+import { ConvocateError, SESSIONS_SLICE, SessionId, type AgentSettings } from "../../domain/index.js";
+import type { Admission } from "../capacity/admission.js";
+import type { Cgroups } from "../capacity/cgroups.js";
 import { isMissing } from "../files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerState, DockerEngine } from "./engine.js";
 import { SESSION_NETWORK, SHARED, STOP_GRACE_SECONDS, containerName, containerSpec, type Shared } from "./spec.js";
+
+/** Leave to start one session: its image, and what it pledges, reserved until this is disposed of. */
+export interface Admitted extends Disposable {
+  readonly image: string;
+}
 
 /** How many `docker inspect` at a time. */
 const INSPECT_AT_ONCE = 8;
@@ -16,6 +23,8 @@ export class Containers {
   readonly #settings: () => AgentSettings;
   readonly #homes: Homes;
   readonly #currentImage: () => string | null;
+  readonly #admission: Pick<Admission, "reserve">;
+  readonly #cgroups: Pick<Cgroups, "inSlice">;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
   readonly #known = new Map<SessionId, ContainerState>();
   #watched = false;
@@ -28,11 +37,15 @@ export class Containers {
     settings: () => AgentSettings;
     homes: Homes;
     currentImage: () => string | null;
+    admission: Pick<Admission, "reserve">;
+    cgroups: Pick<Cgroups, "inSlice">;
   }) {
     this.#docker = options.docker;
     this.#settings = options.settings;
     this.#homes = options.homes;
     this.#currentImage = options.currentImage;
+    this.#admission = options.admission;
+    this.#cgroups = options.cgroups;
   }
 
   /** Whether the event stream is open, so that what is known stays true until it says otherwise. */
@@ -49,10 +62,17 @@ export class Containers {
   }
 
   /**
-   * The image that a container made now would run. Throws IMAGE_NOT_SET, IMAGE_MISSING, and REFUSED where the container
-   * would land outside the slice.
+   * Leave to start this session, to be disposed of after the start, whether it worked or not. Asked before anything is made
+   * or stopped for it. Throws IMAGE_NOT_SET, IMAGE_MISSING, ADMISSION_DENIED, and REFUSED where the container would land
+   * outside the slice.
    */
-  async image(): Promise<string> {
+  async admit(session: Pick<Metadata, "id" | "limits">): Promise<Admitted> {
+    const image = await this.#image();
+    const reserved = await this.#admission.reserve(session);
+    return { image, [Symbol.dispose]: () => reserved[Symbol.dispose]() };
+  }
+
+  async #image(): Promise<string> {
     const image = this.#currentImage();
     if (image === null) {
       throw new ConvocateError(
@@ -78,8 +98,8 @@ export class Containers {
     return image;
   }
 
-  /** Makes a new container of this image and starts it; an old one of the session is removed first. */
-  async start(session: Metadata, image: string): Promise<void> {
+  /** Makes a new container and starts it; an old one of the session is removed first. Throws REFUSED as `admit` does. */
+  async start(session: Metadata, { image }: Admitted): Promise<void> {
     const name = containerName(session.id);
     const shared = await this.#sharedHere();
     await this.#homes.check(session.id);
@@ -92,9 +112,22 @@ export class Containers {
     await this.#docker.create(containerSpec({ session, settings: this.#settings(), image, home, shared }));
     try {
       await this.#docker.start(name);
+      await this.#checkSlice(name);
     } finally {
       this.changed(session.id);
     }
+  }
+
+  /** The cgroup driver is what Docker says; this is what the kernel does. */
+  async #checkSlice(name: string): Promise<void> {
+    const state = await this.#docker.inspect(name);
+    if (!state?.running || (await this.#cgroups.inSlice(state.pid)) !== false) return;
+    await this.#docker.remove(name);
+    throw new ConvocateError(
+      "REFUSED",
+      `the container landed outside ${SESSIONS_SLICE}, so it was removed again: see \`systemd-cgls\` on this host, ` +
+        `and run \`convocate-host init-agent\``,
+    );
   }
 
   async stop(id: SessionId): Promise<void> {

@@ -15,12 +15,17 @@ import {
   type ExecState,
   type ImageEvent,
   type ImageTag,
+  type RunningContainer,
   type TtyExec,
 } from "./engine.js";
 
 /** Making and starting a container waits for disks and cgroups. */
 const SLOW_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024;
+/** How many `docker inspect` at a time. */
+const INSPECT_AT_ONCE = 8;
+/** Microseconds; what a quota without a period is of (Linux, Documentation/scheduler/sched-bwc.rst). */
+const CPU_PERIOD_US = 100_000;
 
 /** The real engine, over Docker's socket. */
 export class RealDocker implements DockerEngine {
@@ -122,6 +127,7 @@ export class RealDocker implements DockerEngine {
       id: found.Id,
       image: found.Config.Image,
       running: found.State.Running,
+      pid: found.State.Pid,
       startedAt: dockerTime(found.State.StartedAt),
       finishedAt: dockerTime(found.State.FinishedAt),
       exitCode: found.State.ExitCode,
@@ -144,6 +150,24 @@ export class RealDocker implements DockerEngine {
       image: one.Image,
       running: one.State === "running" || one.State === "paused" || one.State === "restarting",
     }));
+  }
+
+  async running(): Promise<RunningContainer[]> {
+    const listed = await this.#ask("container list", () =>
+      this.#docker.listContainers({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
+    );
+    const found: RunningContainer[] = [];
+    const worker = async (): Promise<void> => {
+      for (let one = listed.pop(); one; one = listed.pop()) {
+        const id = one.Id;
+        const inspected = await this.#orNull("container inspect", () =>
+          this.#docker.getContainer(id).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
+        );
+        if (inspected) found.push(limitsOf(inspected));
+      }
+    };
+    await Promise.all(Array.from({ length: INSPECT_AT_ONCE }, worker));
+    return found;
   }
 
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
@@ -292,6 +316,17 @@ const ImageMessage = Message.transform(({ Action, Actor, timeNano }): ImageEvent
 });
 
 const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);
+
+function limitsOf({ Name, HostConfig }: Docker.ContainerInspectInfo): RunningContainer {
+  const { NanoCpus = 0, CpuQuota = 0, CpuPeriod = 0, Memory = 0, CgroupParent = "" } = HostConfig;
+  const cpus = NanoCpus > 0 ? NanoCpus / 1e9 : CpuQuota > 0 ? CpuQuota / (CpuPeriod || CPU_PERIOD_US) : null;
+  return {
+    name: Name.replace(/^\//, ""),
+    cgroupParent: CgroupParent,
+    cpus,
+    memoryBytes: Memory > 0 ? Memory : null,
+  };
+}
 
 /** Docker's own time, null for its year 1. */
 function dockerTime(text: string | undefined): string | null {

@@ -14,11 +14,23 @@ export interface ContainerState {
   id: string;
   image: string;
   running: boolean;
+  /** Of its first process, in the host's pid namespace; 0 when it does not run. */
+  pid: number;
   startedAt: string | null;
   finishedAt: string | null;
   exitCode: number;
   oomKilled: boolean;
   execIds: string[];
+}
+
+/** What a running container may use, by `docker inspect`; null where nothing limits it. */
+export interface RunningContainer {
+  name: string;
+  /** As it was given: `convocate-sessions.slice`, or empty. */
+  cgroupParent: string;
+  /** Cores. */
+  cpus: number | null;
+  memoryBytes: number | null;
 }
 
 export interface ContainerListing {
@@ -103,6 +115,8 @@ export interface DockerEngine {
   inspect(name: string): Promise<ContainerState | null>;
   /** All containers with the session label, running or not. */
   list(): Promise<ContainerListing[]>;
+  /** Every running container of this Docker, whoever started it. */
+  running(): Promise<RunningContainer[]>;
   /** What happens to containers with the session label from now on; `onOpen` is called once Docker listens. Ends by throwing. */
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
   /** What happens to images from now on; `onOpen` and the end as with `events`. */

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { FakeCgroups, roomForAll } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { AgentId, AgentSettings, ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
@@ -29,7 +30,14 @@ function startWatch(): void {
   });
   const settings = AgentSettings.parse({ name: "a", home: root });
   const homes = new Homes(root, settings);
-  const containers = new Containers({ docker, settings: () => settings, homes, currentImage: () => null });
+  const containers = new Containers({
+    docker,
+    settings: () => settings,
+    homes,
+    currentImage: () => null,
+    admission: roomForAll,
+    cgroups: new FakeCgroups(),
+  });
   watch = new DockerWatch({ docker, containers, spool, clock: systemClock, log: silentLog });
   watch.start();
 }

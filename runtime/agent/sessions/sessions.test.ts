@@ -2,10 +2,12 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { FakeCgroups } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { AgentId, AgentSettings, ConvocateError, SessionId, newSessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { OPS, type OpInput, type OpParams } from "../../protocol/rpc/ops.js";
+import { Admission } from "../capacity/admission.js";
 import { systemClock } from "../clock.js";
 import { Containers } from "../containers/containers.js";
 import { containerName } from "../containers/spec.js";
@@ -20,6 +22,8 @@ let image: string | null;
 let emitted: string[];
 let sessions: Sessions;
 let locks: Locks;
+let cgroups: FakeCgroups;
+let cores: number;
 
 async function open(): Promise<void> {
   const settings = AgentSettings.parse({
@@ -33,11 +37,26 @@ async function open(): Promise<void> {
   const homes = new Homes(settings.home, settings);
   await homes.tidy((id) => store.get(id) !== undefined, silentLog);
   locks = new Locks(systemClock, 200);
+  const admission = new Admission({
+    docker,
+    settings: () => ({ ...settings.capacity, ...settings.session.limits }),
+    total: async () => ({ cpus: cores, memory_bytes: 1024 ** 4, disk_bytes: 1024 ** 4 }),
+    sessions: () => store.all(),
+    diskUse: () => 0,
+    clock: systemClock,
+  });
   sessions = new Sessions({
     agentId: AgentId.parse("abcd1234"),
     store,
     homes,
-    containers: new Containers({ docker, settings: () => settings, homes, currentImage: () => image }),
+    containers: new Containers({
+      docker,
+      settings: () => settings,
+      homes,
+      currentImage: () => image,
+      admission,
+      cgroups,
+    }),
     locks,
     events: { emit: (type, id) => void emitted.push(`${type} ${id ?? ""}`) },
     clock: systemClock,
@@ -49,6 +68,8 @@ async function open(): Promise<void> {
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "convocate-sessions-"));
   docker = new FakeDocker();
+  cgroups = new FakeCgroups();
+  cores = 100;
   docker.images.add("convocate:1").add("convocate:2");
   image = "convocate:1";
   emitted = [];
@@ -135,6 +156,56 @@ describe("create", () => {
       message: expect.stringMatching(/was made but did not start: port is allocated/),
     });
     expect(await sessions.list()).toHaveLength(1);
+  });
+});
+
+describe("admission", () => {
+  test("sixteen starts at once never pass the cap; what is refused is not made, and its port is free", async () => {
+    cores = 4;
+    const race = await Promise.allSettled(
+      Array.from({ length: 16 }, () => sessions.create(params({ start: true, port: -1, limits: { cpus: 0.9 } }))),
+    );
+    const made = race.filter((one) => one.status === "fulfilled");
+    expect(made).toHaveLength(4);
+    for (const one of race) {
+      if (one.status === "rejected")
+        expect(one.reason).toMatchObject({
+          code: "ADMISSION_DENIED",
+          message:
+            "admission denied: would push convocate-sessions.slice to 113% of host CPU (4.5 of 3.6 cores allowed); " +
+            "current usage 3.6 cores across 4 sessions",
+        });
+    }
+    const listed = await sessions.list();
+    expect(listed).toHaveLength(4);
+    expect(readdirSync(join(root, "home"))).toHaveLength(4);
+    const stopped = await Promise.all(Array.from({ length: 16 }, () => sessions.create(params({ port: -1 }))));
+    expect(new Set([...listed, ...stopped].map(({ port }) => port)).size).toBe(20);
+  });
+
+  test("one that is refused by a forced restart goes on as it was, and its own pledge does not count twice", async () => {
+    cores = 1;
+    const { id } = await sessions.create(params({ start: true, limits: { cpus: 0.9 } }));
+    expect((await sessions.restart(id, true)).status.state).toBe("running");
+    cores = 0.5;
+    await expect(sessions.restart(id, true)).rejects.toMatchObject({ code: "ADMISSION_DENIED" });
+    expect((await sessions.get(id)).status.state).toBe("running");
+  });
+
+  test("a start that fails gives back what it had reserved", async () => {
+    cores = 1;
+    docker.beforeStart = () => Promise.reject(new ConvocateError("DOCKER_ERROR", "no"));
+    const limits = { cpus: 0.9 };
+    await expect(sessions.create(params({ start: true, limits }))).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+    docker.beforeStart = async () => undefined;
+    expect((await sessions.create(params({ start: true, limits }))).status.state).toBe("running");
+  });
+
+  test("a container that the kernel shows outside the slice is removed again, and the start refused", async () => {
+    docker.beforeStart = async () => void Array.from({ length: 2000 }, (_, pid) => cgroups.escaped.add(pid));
+    const { id } = await sessions.create(params());
+    await expect(sessions.restart(id, false)).rejects.toMatchObject({ code: "REFUSED" });
+    expect(docker.containers.size).toBe(0);
   });
 });
 

@@ -8,7 +8,7 @@ import {
 } from "../../domain/index.js";
 import type { OpParams } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
-import type { Containers } from "../containers/containers.js";
+import type { Admitted, Containers } from "../containers/containers.js";
 import type { EventSink } from "../events/sink.js";
 import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
@@ -108,9 +108,9 @@ export class Sessions {
         );
       }
       // Before anything is stopped: a start that cannot succeed must not cost a running session.
-      const image = await containers.image();
+      using admitted = await containers.admit(session);
       if (state?.running) await containers.stop(id);
-      await this.#start(session, image);
+      await this.#start(session, admitted);
     });
     return this.get(id);
   }
@@ -171,18 +171,20 @@ export class Sessions {
       if (params.start && !before.started_before) {
         await locks.run(before.id, "create", async () => {
           const session = this.find(before.id);
-          if (!session.started_before) await this.#start(session, await containers.image());
+          if (session.started_before) return;
+          using admitted = await containers.admit(session);
+          await this.#start(session, admitted);
         });
       }
       return this.get(before.id);
     }
-    // Asked first, so that what cannot start is not made.
-    const image = params.start ? await containers.image() : null;
     const session = this.#reserve(params);
     try {
+      // Asked first, so that what cannot start is not made.
+      using admitted = params.start ? await containers.admit(session) : null;
       await locks.run(session.id, "create", async () => {
         await this.#make(session);
-        if (image !== null) await this.#start(session, image);
+        if (admitted) await this.#start(session, admitted);
       });
     } catch (error) {
       if (!store.get(session.id)) throw error;
@@ -250,9 +252,9 @@ export class Sessions {
     events.emit("container.created", session.id, { name, port, protocol, dns_name });
   }
 
-  async #start(session: Metadata, image: string): Promise<void> {
+  async #start(session: Metadata, admitted: Admitted): Promise<void> {
     const { store, containers, clock } = this.#with;
-    await containers.start(session, image);
+    await containers.start(session, admitted);
     await store.update(session.id, { started_before: true, last_accessed_at: timestamp(clock) });
   }
 
