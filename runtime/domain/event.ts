@@ -64,13 +64,43 @@ export const AgentStatus = z.object({
   release: z.string().nullable(),
   image: z.string().nullable(),
   sessions: HeartbeatData.shape.sessions.nullable(),
+  /** Since when it says that it has not heard from the shell's connection to it (`agent.peer-lost`); null when it has. */
+  peer_lost_since: Timestamp.nullable().optional(),
 });
 export type AgentStatus = z.infer<typeof AgentStatus>;
 
+/** Whether convocate-status can keep what it hears. While it cannot, agents keep their events, and the feed lives on. */
+export const StoreState = z.discriminatedUnion("state", [
+  z.object({ state: z.literal("ok") }),
+  z.object({ state: z.literal("failing"), error: z.string(), since: Timestamp }),
+]);
+export type StoreState = z.infer<typeof StoreState>;
+
+/** An event of the history. `cursor` grows with every event that convocate-status kept, whichever agent's it is. */
+export const KeptEvent = z.object({ cursor: z.int(), event: AgentEvent });
+export type KeptEvent = z.infer<typeof KeptEvent>;
+
 /** A line of `/run/convocate/status.sock`: one snapshot first, then what changes, as it changes. */
 export const FeedLine = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("snapshot"), agents: z.array(AgentStatus) }),
+  z.object({ kind: z.literal("snapshot"), agents: z.array(AgentStatus), store: StoreState.optional() }),
   z.object({ kind: z.literal("agent"), agent: AgentStatus }),
-  z.object({ kind: z.literal("event"), event: AgentEvent }),
+  z.object({ kind: z.literal("event"), event: AgentEvent, cursor: z.int().optional() }),
+  z.object({ kind: z.literal("store"), store: StoreState }),
+  /** Answer to a `HistoryRequest`, oldest first; `more` when there are later ones that did not fit. */
+  z.object({ kind: z.literal("history"), events: z.array(KeptEvent), more: z.boolean() }),
+  /** A request that is not understood, or could not be answered. */
+  z.object({ kind: z.literal("error"), error: z.string() }),
 ]);
 export type FeedLine = z.infer<typeof FeedLine>;
+
+/**
+ * What a reader of the feed may ask, as one JSON line: events of the history that came after `after` (a cursor) or since
+ * `since` (by the shell's clock, when they came in); the newest when neither is given.
+ */
+export const HistoryRequest = z.object({
+  kind: z.literal("history"),
+  since: Timestamp.optional(),
+  after: z.int().optional(),
+  limit: z.int().min(1).max(1000),
+});
+export type HistoryRequest = z.infer<typeof HistoryRequest>;

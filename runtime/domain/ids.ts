@@ -20,6 +20,9 @@ export const AgentId = z
   .brand("AgentId");
 export type AgentId = z.infer<typeof AgentId>;
 
+/** Stands where an agent's id would in a session that is on no agent: an orphan (SPEC 6.7). */
+export const NO_AGENT: AgentId = AgentId.parse("00000000");
+
 export function newSessionId(): SessionId {
   return SessionId.parse(randomUUID());
 }

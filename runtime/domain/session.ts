@@ -50,6 +50,8 @@ export const SessionStatus = z.discriminatedUnion("state", [
   /** `stale`: nobody works on it any more (its process is gone, or it is from before the last boot); `override` clears it. */
   z.object({ state: z.literal("locked"), operation: z.string(), since: Timestamp, stale: z.boolean().optional() }),
   z.object({ state: z.literal("error"), message: z.string() }),
+  /** On no agent: a directory with a `session.json` of an earlier release on the shell host, not migrated yet (SPEC 6.7). */
+  z.object({ state: z.literal("orphan"), path: z.string() }),
 ]);
 export type SessionStatus = z.infer<typeof SessionStatus>;
 
@@ -98,7 +100,8 @@ export const Portable = z.object({
 export type Portable = z.infer<typeof Portable>;
 
 /** The one character of SPEC 6.2. `reachable` is false for last known data of an agent that does not answer now. */
-export function statusCharacter(status: SessionStatus, reachable = true): "-" | "L" | "R" | "C" | "?" | "!" {
+export function statusCharacter(status: SessionStatus, reachable = true): "-" | "L" | "R" | "C" | "O" | "?" | "!" {
+  if (status.state === "orphan") return "O";
   if (!reachable) return "?";
   switch (status.state) {
     case "running":
@@ -116,6 +119,7 @@ export function statusCharacter(status: SessionStatus, reachable = true): "-" | 
 export function statusDetail(status: SessionStatus, nowMs: number): string {
   switch (status.state) {
     case "running":
+      if (status.starting) return "starting";
       return status.activity
         ? `${status.activity.kind} ${shortDuration(nowMs - Date.parse(status.activity.since))}`
         : "";
@@ -126,6 +130,8 @@ export function statusDetail(status: SessionStatus, nowMs: number): string {
       return OPERATION_WORDS[status.operation] ?? status.operation;
     case "error":
       return status.message;
+    case "orphan":
+      return "not migrated";
   }
 }
 

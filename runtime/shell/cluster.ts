@@ -15,7 +15,7 @@ export interface AgentView {
   heard: AgentStatus | null;
 }
 
-/** A session with where it is; `reachable` false means last known data (status `?`). */
+/** A session with where it is; `reachable` false means last known data (status `?`). An orphan's agent is called `-`. */
 export interface SessionView {
   session: Session;
   agentName: string;

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { access } from "node:fs/promises";
 import {
+  agentPaths,
   ConvocateError,
   shellPaths,
   type AgentId,
@@ -10,16 +12,21 @@ import {
 import { silentLog, type Log } from "../../protocol/log.js";
 import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
+import { refuseTakenName } from "../dns/taken.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../cluster.js";
 import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
 import { StatusFeed } from "./feed.js";
+import { Orphans } from "./orphans.js";
 import { Registry, type AgentEntry } from "./registry.js";
+import { findServiceUser } from "./service-user.js";
 
 /** A full refresh, whatever the feed says (SPEC 11). */
 const REFRESH_EVERY_MS = 15_000;
 
 export interface ClusterOptions {
-  paths?: Partial<Record<"agentKeys" | "statusSocket", string>>;
+  paths?: Partial<Record<"agentKeys" | "statusSocket" | "dnsmasqHosts", string>>;
+  /** Where orphans may lie: null for nowhere; the service user's home when left out, unless this host is an agent too. */
+  orphans?: string | null;
   log?: Log;
   /** Aborting it closes the cluster. */
   signal?: AbortSignal;
@@ -30,7 +37,8 @@ export interface ClusterOptions {
  * yet is `connecting`. @throws ConvocateError IO_ERROR when the folder of agents cannot be read.
  */
 export async function openCluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const cluster = new LiveCluster({ ...shellPaths, ...options.paths }, options.log ?? silentLog);
+  const orphans = new Orphans(options.orphans === undefined ? await homeOfOrphans() : options.orphans);
+  const cluster = new LiveCluster({ ...shellPaths, ...options.paths }, orphans, options.log ?? silentLog);
   try {
     await cluster.start();
     options.signal?.throwIfAborted();
@@ -42,19 +50,32 @@ export async function openCluster(options: ClusterOptions = {}): Promise<Cluster
   return cluster;
 }
 
+/** An agent adopts what lies there (SPEC 6.7), so only a shell host that is none has orphans. */
+async function homeOfOrphans(): Promise<string | null> {
+  const isAgent = await access(agentPaths.agentId).then(
+    () => true,
+    (error: unknown) => (error as NodeJS.ErrnoException).code !== "ENOENT",
+  );
+  return isAgent ? null : ((await findServiceUser())?.home ?? null);
+}
+
 class LiveCluster implements Cluster {
   readonly #log: Log;
   readonly #agents = new Map<AgentId, Agent>();
   readonly #registry: Registry;
   readonly #feed: StatusFeed;
+  readonly #orphans: Orphans;
+  readonly #dnsmasqHosts: string;
   readonly #listeners = new Set<() => void>();
   readonly #leaving = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #announced: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(paths: { agentKeys: string; statusSocket: string }, log: Log) {
+  constructor(paths: { agentKeys: string; statusSocket: string; dnsmasqHosts: string }, orphans: Orphans, log: Log) {
     this.#log = log;
+    this.#orphans = orphans;
+    this.#dnsmasqHosts = paths.dnsmasqHosts;
     this.#registry = new Registry(paths.agentKeys, log, (id, entry) => this.#onAgent(id, entry));
     this.#feed = new StatusFeed({
       path: paths.statusSocket,
@@ -69,9 +90,10 @@ class LiveCluster implements Cluster {
 
   async start(): Promise<void> {
     this.#feed.start();
-    await this.#registry.start();
+    await Promise.all([this.#registry.start(), this.#orphans.look()]);
     this.#timer = setInterval(() => {
       for (const agent of this.#agents.values()) agent.refreshSoon();
+      void this.#orphans.look().then(() => this.#changed());
     }, REFRESH_EVERY_MS);
   }
 
@@ -87,6 +109,7 @@ class LiveCluster implements Cluster {
       const { reachable } = agent;
       for (const session of agent.sessions()) views.push({ session, agentName: agent.entry.name, reachable });
     }
+    for (const session of this.#orphans.sessions()) views.push({ session, agentName: "-", reachable: true });
     return views;
   }
 
@@ -103,6 +126,7 @@ class LiveCluster implements Cluster {
 
   async create(id: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session> {
     const agent = this.#agent(id);
+    await this.#refuseTakenDnsName(spec.dns_name ?? null, null);
     const params = { ...spec, request_id: randomUUID() };
     const timeoutMs = spec.start ? OPERATION_TIMEOUT_MS : QUESTION_TIMEOUT_MS;
     return this.#settled(agent, await agent.callAgain("create", params, timeoutMs));
@@ -126,6 +150,10 @@ class LiveCluster implements Cluster {
   }
 
   async delete(id: SessionId): Promise<void> {
+    if (await this.#orphans.delete(id)) {
+      this.#changed();
+      return;
+    }
     const agent = this.#agentOf(id);
     await agent.call("delete", { id }, OPERATION_TIMEOUT_MS);
     agent.forget(id);
@@ -134,6 +162,7 @@ class LiveCluster implements Cluster {
 
   async edit(id: SessionId, change: Omit<OpInput<"edit">, "id">): Promise<Session> {
     const agent = this.#agentOf(id);
+    await this.#refuseTakenDnsName(change.dns_name ?? null, id);
     return this.#settled(agent, await agent.callAgain("edit", { ...change, id }, QUESTION_TIMEOUT_MS));
   }
 
@@ -224,7 +253,14 @@ class LiveCluster implements Cluster {
 
   #agentOf(id: SessionId): Agent {
     for (const agent of this.#agents.values()) if (agent.has(id)) return agent;
+    this.#orphans.refuse(id);
     throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
+  }
+
+  async #refuseTakenDnsName(name: string | null, own: SessionId | null): Promise<void> {
+    if (name === null) return;
+    const silent = new Set([...this.#agents.values()].filter((agent) => !agent.reachable).map((agent) => agent.id));
+    await refuseTakenName({ name, own, sessions: this.sessions(), silent, hostsFile: this.#dnsmasqHosts });
   }
 
   #settled(agent: Agent, session: Session): Session {

@@ -6,6 +6,7 @@ export interface ServiceUser {
   name: string;
   uid: number;
   gid: number;
+  home: string;
 }
 
 const DEFAULT_NAME = "claude";
@@ -29,7 +30,7 @@ export async function findServiceUser(
 
 function parsePasswd(text: string): ServiceUser[] {
   return text.split("\n").flatMap((line) => {
-    const [name, , uid, gid] = line.split(":");
-    return name && uid && gid ? [{ name, uid: Number(uid), gid: Number(gid) }] : [];
+    const [name, , uid, gid, , home] = line.split(":");
+    return name && uid && gid && home ? [{ name, uid: Number(uid), gid: Number(gid), home }] : [];
   });
 }

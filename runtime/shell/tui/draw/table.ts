@@ -112,6 +112,7 @@ const STATUS_STYLE: Record<ReturnType<typeof statusCharacter>, Style> = {
   "-": "dim",
   "?": "dim",
   "!": "badBold",
+  O: "warn",
 };
 
 function detailOf(view: SessionView, doing: string | null, nowMs: number): [string, Style?] {

@@ -107,6 +107,14 @@ function enter(view: SessionView, state: State): Step {
       return only(notify(state, "info", `${session.name} is locked by an operation, one moment`));
     case "error":
       return only(withMessage(state, `Docker has a problem with ${session.name}`, session.status.message));
+    case "orphan":
+      return only(
+        withMessage(
+          state,
+          `${session.name} is not migrated yet`,
+          `It was made by an earlier release and is on no agent. Move it to one: convocate-host migrate-session --agent AGENT --session ${session.id}`,
+        ),
+      );
   }
 }
 
