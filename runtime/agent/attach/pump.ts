@@ -3,6 +3,8 @@ import { encodeAck, encodeOutput } from "../../protocol/attach/framing.js";
 import type { Clock } from "../clock.js";
 import type { StreamClaim } from "./streams.js";
 
+/** How long an acknowledgement waits for output that it can go with. */
+const ACK_WAIT_MS = 20;
 /** An input write that Docker does not take within this time is given up when its client is gone. */
 const QUIESCE_MS = 1_000;
 
@@ -53,7 +55,7 @@ export class Pump {
       for await (const chunk of this.#tty as AsyncIterable<Buffer>) {
         this.#ready.resolve();
         if (this.#closed || this.#channel.destroyed) return;
-        const free = this.#channel.write(this.#claim ? encodeOutput(chunk) : chunk);
+        const free = this.#channel.write(this.#claim ? this.#framed(chunk, this.#claim) : chunk);
         if (!free) await drained(this.#channel);
       }
     } catch {
@@ -104,12 +106,23 @@ export class Pump {
     }
   }
 
-  /** One acknowledgement at a time, of all that was taken by then, when the client has room for it. */
+  /** Output as a frame, and before it the acknowledgement that is due: one packet, one wake-up of the client. */
+  #framed(chunk: Buffer, claim: StreamClaim): Buffer {
+    if (!this.#ackDue) return encodeOutput(chunk);
+    this.#ackDue = false;
+    return Buffer.concat([encodeAck(claim.add(0)), encodeOutput(chunk)]);
+  }
+
+  /**
+   * One acknowledgement at a time, of all that was taken by then, when the client has room for it. Most keys have an echo,
+   * which takes it along; where none comes, it goes by itself.
+   */
   async #acknowledge(claim: StreamClaim): Promise<void> {
     if (this.#ackDue) return;
     this.#ackDue = true;
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#clock.sleep(ACK_WAIT_MS);
     await drained(this.#channel);
+    if (!this.#ackDue) return;
     this.#ackDue = false;
     if (!this.#channel.destroyed && !this.#channel.writableEnded) this.#channel.write(encodeAck(claim.add(0)));
   }
