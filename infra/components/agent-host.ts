@@ -123,7 +123,7 @@ export class AgentHost extends pulumi.ComponentResource {
       {
         host,
         unit: UNIT,
-        content: agentUnit(agent.agentPort),
+        content: agentUnit(agent.agentPort, common.service.home),
         triggers: {
           release: common.release,
           program: JSON.stringify(common.programs["convocate-agent"]),

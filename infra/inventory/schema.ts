@@ -17,6 +17,11 @@ const Reachable = z.union([z.ipv4(), z.ipv6(), HostName], { error: "must be an I
 const Address = z.union([z.literal("local"), Reachable], { error: "must be an IP address, a host name, or local" });
 const EnvName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be a variable's name");
 
+/** It stands in a unit file and in shell scripts of root. */
+const HomePath = z
+  .string()
+  .regex(/^(\/[A-Za-z0-9_][A-Za-z0-9._-]*)+$/, "must be an absolute path of letters, digits, . _ and -");
+
 /** What every host may say, and `defaults` for all of them. */
 const HostSettings = z.strictObject({
   /** Login user; root, or one who may sudo. Default root. */
@@ -88,7 +93,7 @@ export const InventoryFile = z.strictObject({
         .default("claude"),
       uid: z.int().min(100).max(60000).default(1337),
       gid: z.int().min(100).max(60000).default(1337),
-      home: z.string().startsWith("/").default("/home/claude"),
+      home: HomePath.default("/home/claude"),
     })
     .prefault({}),
   image: z

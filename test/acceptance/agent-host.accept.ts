@@ -31,3 +31,14 @@ test("an image that is loaded and one that is pruned on an agent reach the shell
   await eventually("image.pruned at the shell", async () => (await told()).length > 1);
   expect(await told()).toEqual(["image.loaded", "image.pruned"]);
 }, 120_000);
+
+test.each([
+  ["agent-1", "convocate-agent"],
+  ["shell", "convocate-status"],
+])("on %s, %s is exposed to no more than 3.0 by systemd's own measure", async (host, unit) => {
+  const table = await cluster.lab.sh(host, `systemd-analyze security --no-pager ${unit}.service`);
+  const score = Number(/Overall exposure level for .*: ([0-9.]+)/.exec(table)?.[1]);
+  console.log(`${unit}: ${score}`);
+  expect(score).toBeGreaterThan(0);
+  expect(score).toBeLessThanOrEqual(3.0);
+});

@@ -10,14 +10,21 @@ import { pruneScript } from "./prune.js";
 import { clientConfig, serverConfig, tokenRule } from "./rsyslog.js";
 import { agentUnit, statusUnit } from "./units.js";
 
+const HOME = "/home/claude";
+
 test("services are started again for ever, and the agent's stop harms no container", () => {
-  for (const text of [agentUnit(222), statusUnit(223)]) {
+  for (const text of [agentUnit(222, HOME), statusUnit(223)]) {
     expect(text).toMatch(/\nRestart=always\nRestartSec=1\n/);
     expect(text).toContain("StartLimitIntervalSec=0");
   }
-  expect(agentUnit(222)).toMatch(/After=.*docker\.service/);
-  expect(agentUnit(222)).toMatch(/serve\n/);
-  expect(agentUnit(2222)).toMatch(/serve --port 2222\n/);
+  expect(agentUnit(222, HOME)).toMatch(/After=.*docker\.service/);
+  expect(agentUnit(222, HOME)).toMatch(/serve\n/);
+  expect(agentUnit(2222, HOME)).toMatch(/serve --port 2222\n/);
+});
+
+test("services write only where their files are", () => {
+  expect(agentUnit(222, "/srv/sessions")).toMatch(/\nBindPaths=\/srv\/sessions\n/);
+  for (const text of [agentUnit(222, HOME), statusUnit(223)]) expect(text).toMatch(/\nProtectSystem=strict\n/);
 });
 
 test("dnsmasq listens on loopback and on an address, and a name is no address", () => {
