@@ -14,6 +14,9 @@ export const shellPaths = {
   logs: "/var/log/convocate-agent",
 } as const;
 
+/** In the folder of a session that an earlier release made: such a folder on a shell host is an orphan (SPEC 6.7). */
+export const FORMER_SESSION_FILE = "session.json";
+
 /** Names of the files in `/etc/convocate/agent-keys/<agent-id>/`. `agent-name` is the inventory's name, for people. */
 export const agentKeyFiles = {
   host: "agent-host",
