@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { RELEASE } from "../runtime/domain/index.js";
+import { agentInstall } from "./commands/agent/install.js";
 import { agentList } from "./commands/agent/list.js";
 import { agentServe } from "./commands/agent/serve.js";
 import { printLine } from "./output/agent-list.js";
@@ -9,6 +10,7 @@ const program = new Command("convocate-agent")
   .description("Runs the sessions of this host. As root; see `convocate-host` for how it gets here.")
   .option("--verbose", "print what caused an error")
   .showHelpAfterError()
+  .addCommand(agentInstall())
   .addCommand(agentServe())
   .addCommand(agentList());
 program

@@ -1,5 +1,8 @@
 import type { Log } from "../../runtime/protocol/log.js";
+import type { Adoption } from "../../runtime/agent/index.js";
 import { statusCharacter, statusDetail, type Session } from "../../runtime/domain/index.js";
+import { jsonText } from "./print.js";
+import { clean } from "./text.js";
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
@@ -10,6 +13,18 @@ export const warnings: Log = { info: () => undefined, warn: printWarning, error:
 
 function printWarning(fields: Record<string, unknown>, message: string): void {
   process.stderr.write(`convocate-agent: ${message} ${JSON.stringify(fields)}\n`);
+}
+
+/** What `install` did: a line of counts, and a remark on stderr for each directory it refused; or one JSON object. */
+export function printAdoption({ adopted, known, refused }: Adoption, json: boolean): void {
+  if (json) {
+    printLine(jsonText({ adopted, known, refused }));
+    return;
+  }
+  for (const { name, id } of adopted) printLine(`adopted ${name} (${id})`);
+  printLine(`${adopted.length} adopted, ${known} known already, ${refused.length} refused`);
+  for (const { directory, reason } of refused)
+    process.stderr.write(`convocate-agent: refused ${clean(directory)}: ${clean(reason)}\n`);
 }
 
 /** The sessions of one host: a row each, or one JSON object. */

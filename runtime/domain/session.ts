@@ -4,7 +4,21 @@ import { AgentId, SessionId } from "./ids.js";
 /** RFC 3339 with a zone, as `Date.prototype.toISOString` writes it. */
 export const Timestamp = z.iso.datetime({ offset: true });
 
-export const SessionName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 of letters, digits, _ and -");
+/** No dash first: programs would take such a name for an option. */
+export const SessionName = z
+  .string()
+  .regex(/^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/, "must be 1 to 64 of letters, digits, _ and -, and not begin with -");
+
+/** The host's own doors (SPEC 2): a session that published one would take it from sshd, dnsmasq, rsyslog or convocate. */
+export const RESERVED_PORTS: readonly number[] = [22, 53, 222, 223, 514];
+
+const notReserved = (port: number): boolean => !RESERVED_PORTS.includes(port);
+const isReserved = `must not be one of the host's own (${RESERVED_PORTS.join(", ")})`;
+
+/** What a session publishes: 0 none, or a port that is none of the host's own. */
+export const PublishedPort = z.int().min(0).max(65535).refine(notReserved, isReserved);
+/** What one may ask for: the same, or -1 for the first free one from 1001 up. */
+export const WantedPort = z.int().min(-1).max(65535).refine(notReserved, isReserved);
 
 /** Labels of RFC 1123, lower-cased: each 1 to 63 of a-z, 0-9 and -, no - at an end; 253 characters at most. */
 export const DnsName = z

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
+import type { Adoption } from "../../runtime/agent/index.js";
+import { newSessionId } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, type Door } from "../support/door.js";
+import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
 import { recorded } from "../support/recorded.js";
 
 let cluster: TestCluster;
@@ -42,3 +44,49 @@ test.each([
   expect(score).toBeGreaterThan(0);
   expect(score).toBeLessThanOrEqual(3.0);
 });
+
+test("install adopts what an earlier release left, says what it refuses, and the running agent serves it", async () => {
+  const [good, bad] = [newSessionId(), newSessionId()];
+  const former = (uuid: string, change: object = {}) => ({
+    uuid,
+    name: `former-${good.slice(0, 8)}`,
+    created_at: "2025-01-02T03:04:05.123456789Z",
+    last_accessed: "2025-02-03T04:05:06Z",
+    port: 0,
+    protocol: "tcp",
+    dns_name: "",
+    ...change,
+  });
+  const leave = async (uuid: string, content: object): Promise<string> =>
+    await cluster.lab.sh(
+      "agent-1",
+      `cd /home/claude; mkdir ${uuid}; cat >${uuid}/session.json; echo kept >${uuid}/work; chown -R claude:claude ${uuid}`,
+      { input: JSON.stringify(content) },
+    );
+  const install = async (): Promise<Adoption> =>
+    JSON.parse(await cluster.lab.sh("agent-1", "convocate-agent install --json")) as Adoption;
+  await leave(good, former(good));
+  await leave(bad, former(bad, { name: "a;b", port: 222 }));
+  try {
+    const first = await install();
+    expect(first.adopted).toEqual([{ id: good, name: former(good).name }]);
+    expect(first.refused).toEqual([{ directory: bad, reason: expect.stringMatching(/^name in its session.json/) }]);
+    const again = await install();
+    expect(again).toEqual({ adopted: [], known: first.known + 1, refused: first.refused });
+
+    const agent = await eventually("the agent to serve again", () => rpcTo(door).catch(() => undefined));
+    await using _agent = agent;
+    expect(await agent.rpc.call("get", { id: good })).toMatchObject({
+      name: former(good).name,
+      created_at: "2025-01-02T03:04:05.123Z",
+      status: { state: "stopped" },
+    });
+    await agent.rpc.call("restart", { id: good }, { timeoutMs: 60_000 });
+    await running(agent.rpc, good);
+    const seen = await cluster.lab.sh("agent-1", `docker exec convocate-session-${good} cat /home/claude/work`);
+    expect(seen).toBe("kept\n");
+    await agent.rpc.call("delete", { id: good }, { timeoutMs: 60_000 });
+  } finally {
+    await cluster.lab.sh("agent-1", `rm -rf /home/claude/${bad}`);
+  }
+}, 180_000);

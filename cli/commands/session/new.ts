@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { z } from "zod";
-import { ConvocateError, DnsName, SessionName } from "../../../runtime/domain/index.js";
+import { ConvocateError, DnsName, SessionName, WantedPort } from "../../../runtime/domain/index.js";
 import { attachTo } from "./attach.js";
 import type { Client } from "./client.js";
 import { emptiestAgent, LIST_TIMEOUT_MS, resolveAgent } from "./resolve.js";
@@ -19,7 +19,7 @@ interface Options {
 export function newSession(client: Client): Command {
   return new Command("new")
     .description("create a session and start it")
-    .argument("<name>", "1 to 64 of letters, digits, _ and -", (text) => parsed(SessionName, text))
+    .argument("<name>", "1 to 64 of letters, digits, _ and -, no - first", (text) => parsed(SessionName, text))
     .option("--agent <name|id>", "where; default: the agent with the fewest running sessions")
     .option("--port <number>", "publish this port; -1: the first free one from 1001 up; 0: none", parsePort, 0)
     .addOption(new Option("--protocol <protocol>", "of the published port").choices(["tcp", "udp"]).default("tcp"))
@@ -48,14 +48,12 @@ export function newSession(client: Client): Command {
 }
 
 function parsePort(text: string): number {
-  const port = Number(text);
-  if (!/^-?[0-9]+$/.test(text) || port < -1 || port > 65535)
-    throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
-  return port;
+  if (!/^-?[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
+  return parsed(WantedPort, Number(text));
 }
 
-function parsed<T>(schema: z.ZodType<T>, text: string): T {
-  const result = schema.safeParse(text);
+function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new InvalidArgumentError(`${result.error.issues.map((issue) => issue.message).join("; ")}.`);
 }

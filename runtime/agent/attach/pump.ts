@@ -108,8 +108,7 @@ export class Pump {
 
   /** Output as a frame, and before it the acknowledgement that is due: one packet, one wake-up of the client. */
   #framed(chunk: Buffer, claim: StreamClaim): Buffer {
-    if (!this.#ackDue) return encodeOutput(chunk);
-    this.#ackDue = false;
+    if (!this.#takeAckDue()) return encodeOutput(chunk);
     return Buffer.concat([encodeAck(claim.add(0)), encodeOutput(chunk)]);
   }
 
@@ -122,9 +121,14 @@ export class Pump {
     this.#ackDue = true;
     await this.#clock.sleep(ACK_WAIT_MS);
     await drained(this.#channel);
-    if (!this.#ackDue) return;
+    if (!this.#takeAckDue() || this.#channel.destroyed || this.#channel.writableEnded) return;
+    this.#channel.write(encodeAck(claim.add(0)));
+  }
+
+  #takeAckDue(): boolean {
+    const due = this.#ackDue;
     this.#ackDue = false;
-    if (!this.#channel.destroyed && !this.#channel.writableEnded) this.#channel.write(encodeAck(claim.add(0)));
+    return due;
   }
 }
 

@@ -11,6 +11,7 @@ import {
   SessionName,
   SettingsChange,
   Timestamp,
+  WantedPort,
 } from "../../domain/index.js";
 
 const Id = z.object({ id: SessionId });
@@ -46,7 +47,7 @@ export const OPS = {
       request_id: RequestId,
       name: SessionName,
       /** 0 none, -1 the first free one from 1001 up. */
-      port: z.int().min(-1).max(65535).default(0),
+      port: WantedPort.default(0),
       protocol: z.enum(["tcp", "udp"]).default("tcp"),
       dns_name: DnsName.nullable().default(null),
       limits: Limits.default({}),
@@ -64,7 +65,7 @@ export const OPS = {
   edit: {
     params: Id.extend({
       name: SessionName.optional(),
-      port: z.int().min(-1).max(65535).optional(),
+      port: WantedPort.optional(),
       protocol: z.enum(["tcp", "udp"]).optional(),
       dns_name: DnsName.nullable().optional(),
       public: z.boolean().optional(),

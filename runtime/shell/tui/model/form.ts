@@ -1,5 +1,5 @@
 import type { AgentId } from "../../../domain/index.js";
-import { SessionName } from "../../../domain/index.js";
+import { RESERVED_PORTS, SessionName } from "../../../domain/index.js";
 import { OPS, type OpInput } from "../../../protocol/rpc/ops.js";
 import type { Key } from "./keys.js";
 import { reachableAgents, type Snapshot } from "./snapshot.js";
@@ -53,6 +53,8 @@ export function parsePort(
   const match = /^(auto|-?\d+)(?:\/(tcp|udp))?$/.exec(typed);
   const value = match?.[1] === "auto" ? -1 : Number(match?.[1]);
   const parsed = OPS.create.params.shape.port.safeParse(match ? value : undefined);
+  if (RESERVED_PORTS.includes(value))
+    return { ok: false, problem: `${value} is a port of the host itself, choose another` };
   if (!match || !parsed.success)
     return { ok: false, problem: "a port from 1 to 65535 (8080, 5353/udp), auto, or nothing" };
   return { ok: true, port: parsed.data, protocol: match[2] === "udp" ? "udp" : "tcp" };
