@@ -50,4 +50,7 @@ export const SUBSYSTEM = {
   status: "convocate-status",
 } as const;
 
+/** The host's end of the sessions' network, by which its firewall knows them. */
+export const SESSION_BRIDGE = "convocate0";
+
 export const SESSIONS_SLICE = "convocate-sessions.slice";

@@ -59,6 +59,8 @@ export const SessionStatus = z.discriminatedUnion("state", [
       .optional(),
     /** Its container just started, and the CLI has not shown itself yet. */
     starting: z.boolean().optional(),
+    /** How often the kernel killed a process in it for want of memory, since it was started; left out while never. */
+    oom_kills: z.int().min(1).optional(),
   }),
   z.object({ state: z.literal("stopped"), exit_code: z.int().nullable(), oom_killed: z.boolean() }),
   /** `stale`: nobody works on it any more (its process is gone, or it is from before the last boot); `override` clears it. */
@@ -132,11 +134,14 @@ export function statusCharacter(status: SessionStatus, reachable = true): "-" | 
 /** The detail beside the character: `waiting 3m`, `OOM-killed`, `exited 1`, `starting`, or nothing. */
 export function statusDetail(status: SessionStatus, nowMs: number): string {
   switch (status.state) {
-    case "running":
+    case "running": {
+      const { activity, oom_kills } = status;
       if (status.starting) return "starting";
-      return status.activity
-        ? `${status.activity.kind} ${shortDuration(nowMs - Date.parse(status.activity.since))}`
-        : "";
+      return [
+        ...(oom_kills === undefined ? [] : ["OOM-killed"]),
+        ...(activity ? [`${activity.kind} ${shortDuration(nowMs - Date.parse(activity.since))}`] : []),
+      ].join(", ");
+    }
     case "stopped":
       if (status.oom_killed) return "OOM-killed";
       return status.exit_code === null || status.exit_code === 0 ? "" : `exited ${status.exit_code}`;

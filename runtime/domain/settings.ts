@@ -15,6 +15,11 @@ export const AgentSettings = z.object({
       sudo: z.boolean().default(true),
       /** Environment of every session's container. Nothing secret: `docker inspect` shows it to root on the host. */
       env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/), z.string()).default({}),
+      /**
+       * The cluster's name servers, asked before the host's own; `gateway` is this host as its sessions see it. Docker's
+       * choice when empty.
+       */
+      dns: z.array(z.union([z.ipv4(), z.literal("gateway")])).default([]),
       /** Default limits; memory doubles as the baseline of SPEC 7 (2 GiB). */
       limits: z.object({ memory_bytes: z.int().default(2 * 1024 ** 3), pids: z.int().default(4096) }).prefault({}),
     })

@@ -101,9 +101,10 @@ export class FakeDocker implements DockerEngine {
       .map((image) => ({ image, id: this.#imageId(image) }));
   }
 
-  async ensureNetwork(name: string): Promise<void> {
+  async ensureNetwork(name: string): Promise<{ gateway: string | null }> {
     this.#up();
     this.networks.add(name);
+    return { gateway: "172.18.0.1" };
   }
 
   async create(spec: ContainerSpec): Promise<string> {

@@ -1,13 +1,13 @@
-import { lstat } from "node:fs/promises";
-import { join } from "node:path";
-import { ConvocateError, SESSIONS_SLICE, SessionId, type AgentSettings } from "../../domain/index.js";
+import { readFile } from "node:fs/promises";
+import { ConvocateError, SESSIONS_SLICE, SESSION_BRIDGE, SessionId, type AgentSettings } from "../../domain/index.js";
 import type { Admission } from "../capacity/admission.js";
 import type { Cgroups } from "../capacity/cgroups.js";
 import { isMissing } from "../files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerState, DockerEngine } from "./engine.js";
-import { SESSION_NETWORK, SHARED, STOP_GRACE_SECONDS, containerName, containerSpec, type Shared } from "./spec.js";
+import { nameServers, sharedMounts } from "./mounts.js";
+import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec } from "./spec.js";
 
 /** Leave to start one session: its image, and what it pledges, reserved until this is disposed of. */
 export interface Admitted extends Disposable {
@@ -24,9 +24,11 @@ export class Containers {
   readonly #homes: Homes;
   readonly #currentImage: () => string | null;
   readonly #admission: Pick<Admission, "reserve">;
-  readonly #cgroups: Pick<Cgroups, "inSlice">;
+  readonly #cgroups: Pick<Cgroups, "inSlice" | "oomKills">;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
   readonly #known = new Map<SessionId, ContainerState>();
+  /** Containers that Docker told are out of memory. */
+  readonly #outOfMemory = new Set<string>();
   #watched = false;
   /** Raised by every change, so that an answer which was under way meanwhile is not kept. */
   #changes = 0;
@@ -38,7 +40,7 @@ export class Containers {
     homes: Homes;
     currentImage: () => string | null;
     admission: Pick<Admission, "reserve">;
-    cgroups: Pick<Cgroups, "inSlice">;
+    cgroups: Pick<Cgroups, "inSlice" | "oomKills">;
   }) {
     this.#docker = options.docker;
     this.#settings = options.settings;
@@ -101,15 +103,26 @@ export class Containers {
   /** Makes a new container and starts it; an old one of the session is removed first. Throws REFUSED as `admit` does. */
   async start(session: Metadata, { image }: Admitted): Promise<void> {
     const name = containerName(session.id);
-    const shared = await this.#sharedHere();
-    await this.#homes.check(session.id);
-    await this.#homes.makeMountPoints(
-      session.id,
-      shared.map((one) => ({ path: one.inside, directory: one.directory })),
-    );
-    await Promise.all([this.#docker.remove(name), this.#docker.ensureNetwork(SESSION_NETWORK)]);
+    const settings = this.#settings();
     const home = this.#homes.path(session.id);
-    await this.#docker.create(containerSpec({ session, settings: this.#settings(), image, home, shared }));
+    await this.#homes.check(session.id);
+    const { mounts, points } = await sharedMounts(settings.home, home);
+    await this.#homes.makeMountPoints(session.id, points);
+    const [{ gateway }] = await Promise.all([
+      this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),
+      this.#docker.remove(name),
+    ]);
+    await this.#docker.create(
+      containerSpec({
+        session,
+        settings,
+        image,
+        home,
+        shared: mounts,
+        nameServers: await nameServers(settings.session.dns, gateway),
+        ipv6: await hasIpv6(),
+      }),
+    );
     try {
       await this.#docker.start(name);
       await this.#checkSlice(name);
@@ -146,49 +159,57 @@ export class Containers {
     }
   }
 
+  /** Docker said that this container is out of memory. The kernel's count may come a moment later. */
+  outOfMemory(containerId: string): void {
+    this.#outOfMemory.add(containerId);
+  }
+
   /** Null when the session has no container. */
   async state(id: SessionId): Promise<ContainerState | null> {
-    return this.#docker.inspect(containerName(id));
+    const state = await this.#docker.inspect(containerName(id));
+    return state && (await this.#withOomKills(state));
+  }
+
+  /** Asked of the kernel each time: that is one small file, and Docker tells of the first kill only. */
+  async #withOomKills(state: ContainerState): Promise<ContainerState> {
+    if (!state.running) return state;
+    const counted = await this.#cgroups.oomKills(state.id);
+    return { ...state, oomKills: Math.max(counted, this.#outOfMemory.has(state.id) ? 1 : 0) };
   }
 
   /** Every session's container as it is now: one list, and an inspect of those that changed. */
   async all(): Promise<Map<SessionId, ContainerState>> {
     const listed = await this.#docker.list();
     const states = new Map<SessionId, ContainerState>();
-    const ask: SessionId[] = [];
+    const ask: { id: SessionId; known: ContainerState | null }[] = [];
     for (const one of listed) {
       const id = SessionId.safeParse(one.session);
       if (!id.success) continue;
       const known = this.#known.get(id.data);
-      if (known?.id === one.id && known.running === one.running) states.set(id.data, known);
-      else ask.push(id.data);
+      ask.push({ id: id.data, known: known?.id === one.id && known.running === one.running ? known : null });
     }
     const worker = async (): Promise<void> => {
-      for (let id = ask.pop(); id; id = ask.pop()) {
+      for (let one = ask.pop(); one; one = ask.pop()) {
+        const { id, known } = one;
         const before = this.#changes;
-        const state = await this.state(id);
+        const state = known ?? (await this.#docker.inspect(containerName(id)));
         if (!state) continue;
-        states.set(id, state);
-        if (this.#watched && this.#changes === before) this.#known.set(id, state);
+        if (!known && this.#watched && this.#changes === before) this.#known.set(id, state);
+        states.set(id, await this.#withOomKills(state));
       }
     };
     await Promise.all(Array.from({ length: INSPECT_AT_ONCE }, worker));
+    for (const id of this.#outOfMemory) if (!listed.some((one) => one.id === id)) this.#outOfMemory.delete(id);
     return states;
-  }
-
-  async #sharedHere(): Promise<Shared[]> {
-    const found = await Promise.all(SHARED.map((one) => kind(join(this.#settings().home, one.host))));
-    return SHARED.filter((one, at) => found[at] === (one.directory ? "directory" : "file"));
   }
 }
 
-async function kind(path: string): Promise<"directory" | "file" | "other" | null> {
+/** Whether this host has an IPv6 address; one that has none cannot listen on `::` (Linux, net/ipv6/addrconf.c). */
+async function hasIpv6(): Promise<boolean> {
   try {
-    const found = await lstat(path);
-    if (found.isDirectory()) return "directory";
-    return found.isFile() ? "file" : "other";
+    return (await readFile("/proc/net/if_inet6", "utf8")).trim() !== "";
   } catch (error) {
-    if (isMissing(error)) return null;
+    if (isMissing(error)) return false;
     throw error;
   }
 }

@@ -22,6 +22,9 @@ import {
 /** Making and starting a container waits for disks and cgroups. */
 const SLOW_MS = 60_000;
 const MAX_OUTPUT_BYTES = 64 * 1024;
+/** Options of Docker's bridge driver (moby, libnetwork/drivers/bridge/labels.go). */
+const NETWORK_ICC = "com.docker.network.bridge.enable_icc";
+const NETWORK_BRIDGE = "com.docker.network.bridge.name";
 /** How many `docker inspect` at a time. */
 const INSPECT_AT_ONCE = 8;
 /** Microseconds; what a quota without a period is of (Linux, Documentation/scheduler/sched-bwc.rst). */
@@ -63,32 +66,46 @@ export class RealDocker implements DockerEngine {
     );
   }
 
-  async ensureNetwork(name: string): Promise<void> {
-    const isolation = { "com.docker.network.bridge.enable_icc": "false" };
-    const look = (): Promise<Docker.NetworkInspectInfo | null> =>
-      this.#orNull("network inspect", () => inTime("network inspect", this.#docker.getNetwork(name).inspect()));
-    let found = await look();
+  async ensureNetwork(name: string, bridge: string): Promise<{ gateway: string | null }> {
+    const options = { [NETWORK_ICC]: "false", [NETWORK_BRIDGE]: bridge };
+    let found = await this.#network(name);
+    if (found && !isOurs(found, options)) {
+      // Of an earlier release, or somebody else's. Docker refuses to remove one that a container uses.
+      await this.#ask("network remove", () => inTime("network remove", this.#docker.getNetwork(name).remove())).catch(
+        (error: unknown) => {
+          throw new ConvocateError(
+            "REFUSED",
+            `Docker's network ${name} is not as convocate makes it (sessions might reach each other), and is in use: stop ` +
+              `what uses it (docker network inspect ${name}), and the next start makes it anew`,
+            { cause: error },
+          );
+        },
+      );
+      found = null;
+    }
     if (!found) {
       await this.#ask("network create", () =>
         this.#docker.createNetwork({
           Name: name,
           Driver: "bridge",
           CheckDuplicate: true,
-          Options: isolation,
+          Options: options,
           abortSignal: AbortSignal.timeout(QUICK_MS),
         }),
       ).catch((error: unknown) => {
         // Another start made it in the meantime.
         if (statusOf(error) !== 409) throw error;
       });
-      found = await look();
+      found = await this.#network(name);
     }
-    if (found?.Options?.["com.docker.network.bridge.enable_icc"] !== "false") {
-      throw new ConvocateError(
-        "REFUSED",
-        `Docker's network ${name} lets sessions reach each other: remove it (docker network rm ${name}), the next start makes it anew`,
-      );
-    }
+    if (!found || !isOurs(found, options))
+      throw new ConvocateError("REFUSED", `Docker's network ${name} is not as it was made: docker network rm ${name}`);
+    const ipam = found.IPAM?.Config?.find((one) => one["Gateway"]?.includes("."));
+    return { gateway: ipam?.["Gateway"] ?? null };
+  }
+
+  #network(name: string): Promise<Docker.NetworkInspectInfo | null> {
+    return this.#orNull("network inspect", () => inTime("network inspect", this.#docker.getNetwork(name).inspect()));
   }
 
   async create(spec: ContainerSpec): Promise<string> {
@@ -316,6 +333,10 @@ const ImageMessage = Message.transform(({ Action, Actor, timeNano }): ImageEvent
 });
 
 const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);
+
+function isOurs(network: Docker.NetworkInspectInfo, options: Readonly<Record<string, string>>): boolean {
+  return Object.entries(options).every(([key, value]) => network.Options?.[key] === value);
+}
 
 function limitsOf({ Name, HostConfig }: Docker.ContainerInspectInfo): RunningContainer {
   const { NanoCpus = 0, CpuQuota = 0, CpuPeriod = 0, Memory = 0, CgroupParent = "" } = HostConfig;

@@ -20,6 +20,8 @@ export interface ContainerState {
   finishedAt: string | null;
   exitCode: number;
   oomKilled: boolean;
+  /** How often the kernel killed in it for want of memory, since it was started; the engine does not know, Containers does. */
+  oomKills?: number;
   execIds: string[];
 }
 
@@ -102,8 +104,11 @@ export interface DockerEngine {
   hasImage(reference: string): Promise<boolean>;
   /** Every tag of `convocate`. */
   sessionImages(): Promise<ImageTag[]>;
-  /** A bridge without traffic between its containers; made when missing. */
-  ensureNetwork(name: string): Promise<void>;
+  /**
+   * A network without traffic between its containers, on a bridge of that name on the host; made when missing. Answers with
+   * the host's IPv4 address on it. REFUSED when there is another network of that name which is in use.
+   */
+  ensureNetwork(name: string, bridge: string): Promise<{ gateway: string | null }>;
   /** Answers with the container's id. */
   create(spec: ContainerSpec): Promise<string>;
   start(name: string): Promise<void>;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { AgentSettings, SessionId } from "../../domain/index.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerSpec } from "./engine.js";
-import { SHARED, containerSpec } from "./spec.js";
+import { containerSpec, type Mount } from "./spec.js";
 
 const id = SessionId.parse("0a1b2c3d-0000-4000-8000-000000000001");
 const session: Metadata = {
@@ -21,13 +21,22 @@ const session: Metadata = {
   started_before: false,
 };
 
-function spec(change: Partial<Metadata> = {}, settings: object = {}, shared = SHARED.slice(0, 0)): ContainerSpec {
+interface Host {
+  shared?: Mount[];
+  nameServers?: string[];
+  ipv6?: boolean;
+}
+
+function spec(change: Partial<Metadata> = {}, settings: object = {}, host: Host = {}): ContainerSpec {
   return containerSpec({
     session: { ...session, ...change },
     settings: AgentSettings.parse({ name: "a", ...settings }),
     image: "convocate:3.0.0",
     home: `/home/claude/${id}`,
-    shared,
+    shared: [],
+    nameServers: [],
+    ipv6: false,
+    ...host,
   });
 }
 
@@ -65,26 +74,53 @@ describe("a session's container", () => {
     expect(spec().HostConfig).not.toHaveProperty("CapAdd");
     expect(spec().Env).toContain("CONVOCATE_SUDO=1");
     const plain = spec({}, { session: { sudo: false } });
-    expect(plain.HostConfig).toMatchObject({ CapDrop: ["ALL"], SecurityOpt: ["no-new-privileges"] });
+    expect(plain.HostConfig).toMatchObject({
+      CapDrop: ["ALL"],
+      CapAdd: ["SETUID", "SETGID"],
+      SecurityOpt: ["no-new-privileges"],
+    });
     expect(plain.Env).toContain("CONVOCATE_SUDO=0");
   });
 
-  test("mounts its home, and read-only what the host shares", () => {
+  test("mounts its home, what the host shares, and Docker's socket only when it was made with it", () => {
     expect(spec().HostConfig?.Mounts).toEqual([{ Type: "bind", Source: `/home/claude/${id}`, Target: "/home/claude" }]);
-    const mounts = spec({}, {}, [...SHARED]).HostConfig?.Mounts ?? [];
-    expect(mounts.slice(1)).toEqual([
-      { Type: "bind", Source: "/home/claude/.claude", Target: "/home/claude/.claude-shared", ReadOnly: true },
+    const shared = [
+      { source: "/home/claude/.ssh", target: "/home/claude/.ssh", readOnly: true },
+      { source: "/home/claude/.claude/c", target: "/home/claude/.claude/c", readOnly: false },
+    ];
+    expect(spec({ docker: true }, {}, { shared }).HostConfig?.Mounts?.slice(1)).toEqual([
       { Type: "bind", Source: "/home/claude/.ssh", Target: "/home/claude/.ssh", ReadOnly: true },
-      { Type: "bind", Source: "/home/claude/.gitconfig", Target: "/home/claude/.gitconfig", ReadOnly: true },
+      { Type: "bind", Source: "/home/claude/.claude/c", Target: "/home/claude/.claude/c" },
+      { Type: "bind", Source: "/var/run/docker.sock", Target: "/var/run/docker.sock" },
     ]);
   });
 
-  test("publishes its port on loopback only, and none when it has none", () => {
+  test("publishes its port on loopback only, unless it is public, and none when it has none", () => {
     expect(spec()).not.toHaveProperty("ExposedPorts");
-    expect(spec().HostConfig).not.toHaveProperty("PortBindings");
+    expect(spec({ public: true }).HostConfig).not.toHaveProperty("PortBindings");
     const published = spec({ port: 1001, protocol: "udp" });
     expect(published.ExposedPorts).toEqual({ "1001/udp": {} });
     expect(published.HostConfig?.PortBindings).toEqual({ "1001/udp": [{ HostIp: "127.0.0.1", HostPort: "1001" }] });
+    const open = { port: 8080, public: true };
+    expect(spec(open).HostConfig?.PortBindings).toEqual({ "8080/tcp": [{ HostIp: "0.0.0.0", HostPort: "8080" }] });
+    expect(spec(open, {}, { ipv6: true }).HostConfig?.PortBindings).toEqual({
+      "8080/tcp": [
+        { HostIp: "0.0.0.0", HostPort: "8080" },
+        { HostIp: "::", HostPort: "8080" },
+      ],
+    });
+  });
+
+  test("asks the cluster's name servers, and logs to the journal under its own id", () => {
+    expect(spec().HostConfig).not.toHaveProperty("Dns");
+    expect(spec({}, {}, { nameServers: ["192.0.2.10", "192.0.2.1"] }).HostConfig?.Dns).toEqual([
+      "192.0.2.10",
+      "192.0.2.1",
+    ]);
+    expect(spec().HostConfig?.LogConfig).toEqual({
+      Type: "journald",
+      Config: { tag: id, labels: "convocate.session" },
+    });
   });
 
   test("knows who it is, and whether it ran before; the agent's settings cannot change that", () => {

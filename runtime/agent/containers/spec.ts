@@ -3,18 +3,20 @@ import type { Metadata } from "../sessions/metadata.js";
 import { SESSION_LABEL, type ContainerSpec } from "./engine.js";
 
 export const SESSION_NETWORK = "convocate";
+/** On the host and in the container of a session with `docker: true`. */
+export const DOCKER_SOCKET = "/var/run/docker.sock";
 /** The home, inside every container. */
 export const CONTAINER_HOME = "/home/claude";
 /** SIGTERM to SIGKILL (SPEC 6.3). */
 export const STOP_GRACE_SECONDS = 10;
 
-/** What of the service user's home is shared with sessions, read-only, where it exists. */
-export const SHARED = [
-  { host: ".claude", inside: ".claude-shared", directory: true },
-  { host: ".ssh", inside: ".ssh", directory: true },
-  { host: ".gitconfig", inside: ".gitconfig", directory: false },
-] as const;
-export type Shared = (typeof SHARED)[number];
+/** Something of the host that a session sees. */
+export interface Mount {
+  source: string;
+  /** Absolute, in the container. */
+  target: string;
+  readOnly: boolean;
+}
 
 export function containerName(id: SessionId): string {
   return `convocate-session-${id}`;
@@ -27,12 +29,16 @@ export interface SpecInput {
   image: string;
   /** The session's home on the host. */
   home: string;
-  /** Those of SHARED that exist on this host. */
-  shared: readonly Shared[];
+  /** What the host shares with it. */
+  shared: readonly Mount[];
+  /** Whom it asks for names; empty leaves that to Docker. */
+  nameServers: readonly string[];
+  /** Whether this host has IPv6, and a public port can be published on its addresses, too. */
+  ipv6: boolean;
 }
 
 /** The container of SPEC 6.4. Pure: the same input, the same container. */
-export function containerSpec({ session, settings, image, home, shared }: SpecInput): ContainerSpec {
+export function containerSpec({ session, settings, image, home, shared, nameServers, ipv6 }: SpecInput): ContainerSpec {
   const memoryBytes = session.limits.memory_bytes ?? settings.session.limits.memory_bytes;
   const published = session.port === 0 ? null : `${session.port}/${session.protocol}`;
   return {
@@ -57,32 +63,39 @@ export function containerSpec({ session, settings, image, home, shared }: SpecIn
       ...(session.limits.cpus === undefined ? {} : { NanoCpus: Math.round(session.limits.cpus * 1e9) }),
       ...privileges(settings.session.sudo),
       NetworkMode: SESSION_NETWORK,
-      ...(published
-        ? { PortBindings: { [published]: [{ HostIp: "127.0.0.1", HostPort: String(session.port) }] } }
-        : {}),
+      ...(nameServers.length === 0 ? {} : { Dns: [...nameServers] }),
+      ...(published ? { PortBindings: { [published]: bindings(session, ipv6) } } : {}),
+      // `docker logs` reads it back, and the journal's lines say whose they are.
+      LogConfig: { Type: "journald", Config: { tag: session.id, labels: SESSION_LABEL } },
       Mounts: [
         { Type: "bind", Source: home, Target: CONTAINER_HOME },
-        ...shared.map((one) => ({
+        ...shared.map(({ source, target, readOnly }) => ({
           Type: "bind" as const,
-          Source: `${settings.home}/${one.host}`,
-          Target: `${CONTAINER_HOME}/${one.inside}`,
-          ReadOnly: true,
+          Source: source,
+          Target: target,
+          ...(readOnly ? { ReadOnly: true } : {}),
         })),
+        ...(session.docker ? [{ Type: "bind" as const, Source: DOCKER_SOCKET, Target: DOCKER_SOCKET }] : []),
       ],
     },
   };
 }
 
+/** On loopback, so that only this host reaches it; a public one on every address that it has. */
+function bindings({ port, public: isPublic }: Metadata, ipv6: boolean): { HostIp: string; HostPort: string }[] {
+  const addresses = isPublic ? ["0.0.0.0", ...(ipv6 ? ["::"] : [])] : ["127.0.0.1"];
+  return addresses.map((HostIp) => ({ HostIp, HostPort: String(port) }));
+}
+
 /**
  * With sudo: Docker's default capabilities less three that no session needs. Without: every capability is dropped and
  * setuid programs gain nothing. The image's entrypoint begins as root all the same, to make the user with the host's uid
- * and to become it; for that it keeps SETUID and SETGID, and DAC_OVERRIDE because the home is closed to everybody but its
- * user. No process of the session has them: the entrypoint changes its uid before it starts any, and capabilities do not
- * survive that.
+ * and to become it; for that it keeps SETUID and SETGID. No process of the session has them: the entrypoint changes its uid
+ * before it starts any, and capabilities do not survive that.
  */
 function privileges(sudo: boolean): { CapDrop: string[]; CapAdd?: string[]; SecurityOpt?: string[] } {
   if (sudo) return { CapDrop: ["NET_RAW", "MKNOD", "AUDIT_WRITE"] };
-  return { CapDrop: ["ALL"], CapAdd: ["SETUID", "SETGID", "DAC_OVERRIDE"], SecurityOpt: ["no-new-privileges"] };
+  return { CapDrop: ["ALL"], CapAdd: ["SETUID", "SETGID"], SecurityOpt: ["no-new-privileges"] };
 }
 
 function environment(session: Metadata, settings: AgentSettings): string[] {

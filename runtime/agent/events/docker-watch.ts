@@ -7,6 +7,8 @@ import { containerName } from "../containers/spec.js";
 import { followDocker } from "./follow.js";
 import type { Observed, Spool } from "./spool.js";
 
+/** One report in this time for each container; its row says how often it happened. */
+const OOM_EVERY_MS = 10_000;
 /** A container that ends this soon after it was sent SIGTERM was stopped. */
 const STOPPING_MS = 60_000;
 
@@ -22,6 +24,8 @@ export class DockerWatch implements AsyncDisposable {
   readonly #log: Log;
   readonly #stop = new AbortController();
   readonly #stopping = new Map<string, number>();
+  /** When a container was last reported as out of memory. */
+  readonly #lastOom = new Map<string, number>();
   #observed = new Map<string, Observed>();
   #done: Promise<void> = Promise.resolve();
 
@@ -108,6 +112,10 @@ export class DockerWatch implements AsyncDisposable {
         if (event.signal === "15" || event.signal === "SIGTERM") this.#stopping.set(event.containerId, event.atMs);
         return;
       case "oom":
+        this.#containers.outOfMemory(event.containerId);
+        // A process that is started again and killed again must not push other sessions' events out of the spool.
+        if (event.atMs - (this.#lastOom.get(event.containerId) ?? 0) < OOM_EVERY_MS) return;
+        this.#lastOom.set(event.containerId, event.atMs);
         this.#report("container.oom", id, {}, before ?? null);
         return;
       case "die": {
@@ -127,6 +135,7 @@ export class DockerWatch implements AsyncDisposable {
       }
       case "destroy":
         this.#stopping.delete(event.containerId);
+        this.#lastOom.delete(event.containerId);
         if (same) this.#forget(id);
         return;
       default:

@@ -11,8 +11,13 @@ export function sessionStatus(known: ContainerKnowledge, held: Held | undefined,
   if ("error" in known) return { state: "error", message: known.error };
   const { container } = known;
   if (!container?.startedAt) return { state: "stopped", exit_code: null, oom_killed: false };
-  if (container.running) return { state: "running", attached, started_at: container.startedAt };
-  return { state: "stopped", exit_code: container.exitCode, oom_killed: container.oomKilled };
+  if (container.running) {
+    const oom = container.oomKills ? { oom_kills: container.oomKills } : {};
+    return { state: "running", attached, started_at: container.startedAt, ...oom };
+  }
+  // Docker remembers that there was a kill in it; one that ended well after that was not ended by it.
+  const oomKilled = container.oomKilled && container.exitCode !== 0;
+  return { state: "stopped", exit_code: container.exitCode, oom_killed: oomKilled };
 }
 
 export function sessionView(

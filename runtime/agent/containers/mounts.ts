@@ -1,0 +1,110 @@
+import { lstat, open, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { isMissing } from "../files.js";
+import { CONTAINER_HOME, type Mount } from "./spec.js";
+
+/** A place below the session's home that must be there before something can be mounted on it. */
+export interface MountPoint {
+  path: string;
+  directory: boolean;
+}
+
+/** What of the service user's home is shared with sessions, read-only, where it exists. */
+const SHARED = [
+  { host: ".claude", inside: ".claude-shared", directory: true },
+  { host: ".ssh", inside: ".ssh", directory: true },
+  { host: ".gitconfig", inside: ".gitconfig", directory: false },
+] as const;
+/**
+ * The login, the one thing that sessions may write: a CLI that refreshes an expired token writes it in place, since a mounted
+ * file cannot be replaced by rename, and so it reaches the host and every other session at once.
+ */
+const CREDENTIALS = ".claude/.credentials.json";
+/** Where Claude's own installer puts the CLI, and where the image has its own. */
+const HOST_CLI = ".local/bin/claude";
+const CONTAINER_CLI = "/usr/local/bin/claude";
+
+/**
+ * What this host shares with a session (SPEC 6.4), each only when it exists as what it should be: a link is followed for the
+ * CLI alone, which its installer makes one. `home` is the session's, `serviceHome` the service user's.
+ */
+export async function sharedMounts(
+  serviceHome: string,
+  home: string,
+): Promise<{ mounts: Mount[]; points: MountPoint[] }> {
+  const mounts: Mount[] = [];
+  const points: MountPoint[] = [];
+  for (const { host, inside, directory } of SHARED) {
+    const source = join(serviceHome, host);
+    if ((await kind(source)) !== (directory ? "directory" : "file")) continue;
+    mounts.push({ source, target: `${CONTAINER_HOME}/${inside}`, readOnly: true });
+    points.push({ path: inside, directory });
+  }
+  const credentials = join(serviceHome, CREDENTIALS);
+  // The session's user may have put a link where the folder should be; nothing is made behind that.
+  const folder = await kind(join(home, ".claude"));
+  if ((await kind(credentials)) === "file" && (folder === "directory" || folder === null)) {
+    mounts.push({ source: credentials, target: `${CONTAINER_HOME}/${CREDENTIALS}`, readOnly: false });
+    points.push({ path: ".claude", directory: true }, { path: CREDENTIALS, directory: false });
+  }
+  const cli = await program(join(serviceHome, HOST_CLI));
+  if (cli !== null) mounts.push({ source: cli, target: CONTAINER_CLI, readOnly: true });
+  return { mounts, points };
+}
+
+/** The CLI that a path leads to, when that is a program of its own: a script would look for a Node that sessions lack. */
+async function program(path: string): Promise<string | null> {
+  let source: string;
+  try {
+    source = await realpath(path);
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+  if ((await kind(source)) !== "file") return null;
+  await using file = await open(source, "r");
+  const { buffer } = await file.read(Buffer.alloc(4), 0, 4, 0);
+  return buffer.equals(Buffer.from("\x7fELF", "latin1")) ? source : null;
+}
+
+async function kind(path: string): Promise<"directory" | "file" | "other" | null> {
+  try {
+    const found = await lstat(path);
+    if (found.isDirectory()) return "directory";
+    return found.isFile() ? "file" : "other";
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+/** Docker's own resolver asks three at most. */
+const MAX_NAME_SERVERS = 3;
+
+/**
+ * Whom a session asks for names: the cluster's own name server first, then this host's, which answer while that one is down.
+ * `gateway` stands for this host as the container's network sees it. Empty leaves it to Docker.
+ */
+export async function nameServers(
+  wanted: readonly string[],
+  gateway: string | null,
+  files: readonly string[] = ["/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"],
+): Promise<string[]> {
+  const first = wanted.map((one) => (one === "gateway" ? gateway : one)).filter((one) => one !== null);
+  if (first.length === 0) return [];
+  for (const file of files) {
+    const text = await readFile(file, "utf8").catch((error: unknown) => {
+      if (isMissing(error)) return null;
+      throw error;
+    });
+    if (text !== null) return [...new Set([...first, ...parseResolvers(text)])].slice(0, MAX_NAME_SERVERS);
+  }
+  return first;
+}
+
+/** IPv4 name servers of a resolv.conf, less those on loopback, which a container has a loopback of its own for. Pure. */
+export function parseResolvers(text: string): string[] {
+  return [...text.matchAll(/^nameserver[ \t]+(\d{1,3}(?:\.\d{1,3}){3})[ \t]*$/gm)]
+    .map((match) => match[1] ?? "")
+    .filter((address) => !address.startsWith("127."));
+}
