@@ -3,6 +3,7 @@ import Docker from "dockerode";
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
 import { readLines } from "../../protocol/ndjson.js";
+import { ContainerMessage, ImageMessage, dockerTime, isSessionImage, limitsOf, unframe } from "./docker-answers.js";
 import { QUICK_MS, explain, inTime, notRunning, statusOf, unless } from "./docker-errors.js";
 import {
   SESSION_IMAGE,
@@ -27,8 +28,6 @@ const NETWORK_ICC = "com.docker.network.bridge.enable_icc";
 const NETWORK_BRIDGE = "com.docker.network.bridge.name";
 /** How many `docker inspect` at a time. */
 const INSPECT_AT_ONCE = 8;
-/** Microseconds; what a quota without a period is of (Linux, Documentation/scheduler/sched-bwc.rst). */
-const CPU_PERIOD_US = 100_000;
 
 /** The real engine, over Docker's socket. */
 export class RealDocker implements DockerEngine {
@@ -307,61 +306,6 @@ export class RealDocker implements DockerEngine {
   }
 }
 
-const Message = z.object({
-  Action: z.string(),
-  Actor: z.object({ ID: z.string(), Attributes: z.record(z.string(), z.string()) }),
-  timeNano: z.number(),
-});
-
-const ContainerMessage = Message.transform(({ Action, Actor, timeNano }): ContainerEvent => {
-  const { exitCode, signal, image } = Actor.Attributes;
-  return {
-    action: Action,
-    containerId: Actor.ID,
-    session: Actor.Attributes[SESSION_LABEL] ?? "",
-    image: image ?? "",
-    atMs: timeNano / 1e6,
-    exitCode: exitCode === undefined ? null : Number(exitCode),
-    signal: signal ?? null,
-  };
-});
-
-const ImageMessage = Message.transform(({ Action, Actor, timeNano }): ImageEvent => {
-  const name = Actor.Attributes["name"] ?? "";
-  const given = Action === "tag" && isSessionImage(name) ? { image: name, id: Actor.ID } : null;
-  return { given, atMs: timeNano / 1e6 };
-});
-
-const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);
-
 function isOurs(network: Docker.NetworkInspectInfo, options: Readonly<Record<string, string>>): boolean {
   return Object.entries(options).every(([key, value]) => network.Options?.[key] === value);
-}
-
-function limitsOf({ Name, HostConfig }: Docker.ContainerInspectInfo): RunningContainer {
-  const { NanoCpus = 0, CpuQuota = 0, CpuPeriod = 0, Memory = 0, CgroupParent = "" } = HostConfig;
-  const cpus = NanoCpus > 0 ? NanoCpus / 1e9 : CpuQuota > 0 ? CpuQuota / (CpuPeriod || CPU_PERIOD_US) : null;
-  return {
-    name: Name.replace(/^\//, ""),
-    cgroupParent: CgroupParent,
-    cpus,
-    memoryBytes: Memory > 0 ? Memory : null,
-  };
-}
-
-/** Docker's own time, null for its year 1. */
-function dockerTime(text: string | undefined): string | null {
-  if (!text || text.startsWith("0001-")) return null;
-  return new Date(text).toISOString();
-}
-
-/** Takes Docker's 8-byte headers out of a whole output. */
-function unframe(framed: Buffer): string {
-  const parts: Buffer[] = [];
-  for (let at = 0; at + 8 <= framed.length;) {
-    const length = framed.readUInt32BE(at + 4);
-    parts.push(framed.subarray(at + 8, at + 8 + length));
-    at += 8 + length;
-  }
-  return Buffer.concat(parts).toString("utf8");
 }
