@@ -5,43 +5,88 @@ import { ConvocateError } from "../domain/index.js";
 /** A line longer than this is an error, not a message (SPEC 5.1). */
 export const MAX_LINE_BYTES = 1024 * 1024;
 
+/** A line may come in as many pieces as it has bytes; beyond so many they are put together, since each costs memory. */
+const MAX_PIECES = 256;
+
+/** A line whose end has not come yet. */
+class Begun {
+  #pieces: Buffer[] = [];
+  #length = 0;
+  #dropped = false;
+
+  /** Its bytes so far, also those that were dropped. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What is left of it is nobody's. */
+  get dropped(): boolean {
+    return this.#dropped;
+  }
+
+  add(piece: Buffer): void {
+    this.#length += piece.length;
+    if (this.#dropped) return;
+    this.#pieces.push(piece);
+    if (this.#pieces.length > MAX_PIECES) this.#pieces = [Buffer.concat(this.#pieces)];
+  }
+
+  drop(): void {
+    this.#dropped = true;
+    this.#pieces = [];
+  }
+
+  text(): string {
+    const [first, ...more] = this.#pieces;
+    return first && more.length === 0 ? first.toString("utf8") : Buffer.concat(this.#pieces).toString("utf8");
+  }
+}
+
 /**
- * Lines of a byte stream, without their ends. A line over the limit is dropped as it comes, in bounded memory, and told as
- * `tooLong`. Ends at EOF (an unfinished last line counts); rejects when the stream is destroyed, as `signal` does.
+ * Lines of a byte stream, without their ends. A line over the limit is told as `tooLong` as soon as it is, and dropped as it
+ * comes, in bounded memory. Ends at EOF (an unfinished last line counts); rejects when the stream is destroyed, as `signal`
+ * does. With `stall`, a line that was begun and is not ended in time is dropped, too, and told by `onStall`.
  */
 export async function* readLines(
   stream: Readable,
-  { maxBytes = MAX_LINE_BYTES, signal }: { maxBytes?: number; signal?: AbortSignal } = {},
+  {
+    maxBytes = MAX_LINE_BYTES,
+    signal,
+    stall,
+  }: { maxBytes?: number; signal?: AbortSignal; stall?: { timeoutMs: number; onStall: () => void } } = {},
 ): AsyncGenerator<{ line: string } | { tooLong: true }> {
   if (signal) addAbortSignal(signal, stream);
-  let parts: Buffer[] = [];
-  let length = 0;
-  let tooLong = false;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      length += end - start;
-      if (tooLong || length > maxBytes) yield { tooLong: true };
-      else
-        yield {
-          line:
-            parts.length > 0
-              ? Buffer.concat([...parts, chunk.subarray(start, end)]).toString("utf8")
-              : chunk.toString("utf8", start, end),
-        };
-      parts = [];
-      length = 0;
-      tooLong = false;
-      start = end + 1;
+  let line = new Begun();
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+      let start = 0;
+      for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
+        line.add(chunk.subarray(start, end));
+        if (!line.dropped) yield line.length > maxBytes ? { tooLong: true } : { line: line.text() };
+        line = new Begun();
+        clearTimeout(timer);
+        timer = undefined;
+        start = end + 1;
+      }
+      if (start < chunk.length) line.add(chunk.subarray(start));
+      if (line.dropped || line.length === 0) continue;
+      if (line.length > maxBytes) {
+        line.drop();
+        clearTimeout(timer);
+        yield { tooLong: true };
+      } else if (stall) {
+        const late = line;
+        timer ??= setTimeout(() => {
+          late.drop();
+          stall.onStall();
+        }, stall.timeoutMs);
+      }
     }
-    length += chunk.length - start;
-    if (length > maxBytes) {
-      tooLong = true;
-      parts = [];
-    } else if (start < chunk.length) parts.push(chunk.subarray(start));
+    if (!line.dropped && line.length > 0) yield { line: line.text() };
+  } finally {
+    clearTimeout(timer);
   }
-  if (tooLong) yield { tooLong: true };
-  else if (length > 0) yield { line: Buffer.concat(parts).toString("utf8") };
 }
 
 /**

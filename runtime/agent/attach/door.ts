@@ -1,5 +1,6 @@
 import { ConvocateError, SessionId, toConvocateError, type AgentSettings } from "../../domain/index.js";
 import { AttachHeader, type AttachReply } from "../../protocol/attach/header.js";
+import { parseJson } from "../../protocol/json.js";
 import type { Log } from "../../protocol/log.js";
 import { readFirstLine, writeLine } from "../../protocol/ndjson.js";
 import { problems } from "../../protocol/rpc/server.js";
@@ -212,13 +213,7 @@ class Resizer {
 }
 
 function parseHeader(line: string): AttachHeader {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (cause) {
-    throw new ConvocateError("BAD_REQUEST", "the attach header is not JSON", { cause });
-  }
-  const header = AttachHeader.safeParse(value);
+  const header = AttachHeader.safeParse(parseJson(line, "the attach header"));
   if (!header.success) throw new ConvocateError("BAD_PARAMS", `attach header: ${problems(header.error)}`);
   return header.data;
 }

@@ -110,7 +110,8 @@ export class MetadataStore {
   }
 
   #path(id: SessionId): string {
-    return join(this.#folder, `${id}.json`);
+    // Branded, and checked once more where it becomes a path.
+    return join(this.#folder, `${SessionId.parse(id)}.json`);
   }
 
   async #write(metadata: Metadata): Promise<void> {

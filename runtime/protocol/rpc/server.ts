@@ -1,7 +1,8 @@
 import type { Duplex } from "node:stream";
 import { z } from "zod";
 import { ConvocateError, toConvocateError, type ErrorCode } from "../../domain/index.js";
-import type { Log } from "../log.js";
+import { parseJson } from "../json.js";
+import { Sparing, type Log } from "../log.js";
 import { readLines, writeLine } from "../ndjson.js";
 import { OPS, type Op, type RpcHandlers } from "./ops.js";
 
@@ -13,27 +14,44 @@ const Request = z.object({
 
 /** Requests of one channel that run at once; further ones wait unread, so a flood is held back at its sender. */
 const MAX_IN_FLIGHT = 64;
+/** From a request's first byte to its end: a megabyte over a slow line, and no more. */
+const REQUEST_MS = 30_000;
+/** A problem may quote what was sent. */
+const MAX_PROBLEM_CHARACTERS = 200;
 
 /**
  * Serves `convocate-agent-rpc` on one channel until its EOF, then waits for the answers still due. A bad line gets an error
  * with a code and harms no other; only a broken stream ends the channel.
  */
-export async function serveRpc(stream: Duplex, handlers: RpcHandlers, { log }: { log: Log }): Promise<void> {
+export async function serveRpc(
+  stream: Duplex,
+  handlers: RpcHandlers,
+  { log, requestTimeoutMs = REQUEST_MS }: { log: Log; requestTimeoutMs?: number },
+): Promise<void> {
   const running = new Set<Promise<void>>();
-  for await (const read of readLines(stream)) {
-    if ("line" in read && read.line.trim() === "") continue;
+  const sparing = new Sparing();
+  // Each answer that waits for its reader has some listeners, which is no leak.
+  stream.setMaxListeners(4 * MAX_IN_FLIGHT);
+  const serve = (read: { line: string } | { tooLong: true } | { stalled: true }): void => {
     const answering: Promise<void> = answer(read)
       .then((response) => writeLine(stream, response))
       .catch((error: unknown) => log.info({ error: String(error) }, "answer not delivered"))
       .finally(() => running.delete(answering));
     running.add(answering);
+  };
+  const stall = { timeoutMs: requestTimeoutMs, onStall: () => serve({ stalled: true }) };
+  for await (const read of readLines(stream, { stall })) {
+    if ("line" in read && read.line.trim() === "") continue;
+    serve(read);
     if (running.size >= MAX_IN_FLIGHT) await Promise.race(running);
   }
   await Promise.all(running);
 
-  async function answer(read: { line: string } | { tooLong: true }): Promise<object> {
+  async function answer(read: { line: string } | { tooLong: true } | { stalled: true }): Promise<object> {
     let id: number | string | undefined;
     try {
+      if ("stalled" in read)
+        throw new ConvocateError("TIMEOUT", `a request did not end within ${requestTimeoutMs / 1000} s: send it again`);
       if ("tooLong" in read) throw new ConvocateError("LINE_TOO_LONG", "a request is one line of at most 1 MiB");
       const request = parseRequest(read.line);
       id = request.id;
@@ -46,7 +64,10 @@ export async function serveRpc(stream: Duplex, handlers: RpcHandlers, { log }: {
           { error: error.message, stack: thrown instanceof Error ? thrown.stack : undefined },
           "request failed",
         );
-      else log.info({ code: error.code, error: error.message }, "request refused");
+      else {
+        const unlogged = sparing.next();
+        if (unlogged) log.info({ code: error.code, error: error.message, ...unlogged }, "request refused");
+      }
       return {
         ...(id === undefined ? {} : { id }),
         ok: false,
@@ -58,13 +79,7 @@ export async function serveRpc(stream: Duplex, handlers: RpcHandlers, { log }: {
 }
 
 function parseRequest(line: string): z.infer<typeof Request> {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch (cause) {
-    throw new ConvocateError("BAD_REQUEST", "the line is not JSON", { cause });
-  }
-  const request = Request.safeParse(value);
+  const request = Request.safeParse(parseJson(line, "the line"));
   if (!request.success)
     throw new ConvocateError("BAD_REQUEST", `not a request {"id":…,"op":"…","params":{…}}: ${problems(request.error)}`);
   return request.data;
@@ -85,10 +100,11 @@ async function call(name: string, params: unknown, handlers: RpcHandlers): Promi
   return await (handler as (params: unknown) => Promise<unknown>)(parsed.data);
 }
 
-/** `path: problem; …`, three at most: the first ones are what must be mended first. */
+/** `path: problem; …`, three at most: the first ones are what must be mended first. What they quote is cut. */
 export function problems(error: z.ZodError): string {
   return error.issues
     .slice(0, 3)
     .map((issue) => (issue.path.length > 0 ? `${issue.path.join(".")}: ${issue.message}` : issue.message))
+    .map((text) => (text.length > MAX_PROBLEM_CHARACTERS ? `${text.slice(0, MAX_PROBLEM_CHARACTERS)}…` : text))
     .join("; ");
 }

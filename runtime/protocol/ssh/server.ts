@@ -2,10 +2,14 @@ import { readFile } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import ssh2, { type AuthContext, type Connection, type ServerChannel, type Session } from "ssh2";
 import { ConvocateError } from "../../domain/index.js";
+import { Sparing } from "../log.js";
 import { ALGORITHMS, KEEPALIVE } from "./algorithms.js";
 import { AuthorizedKeys } from "./authorized-keys.js";
 import { fingerprintOfBlob, parsePrivateKey } from "./keys.js";
 import type { Peer, ServedChannel, ServeOptions, SshServer, WindowSize } from "./types.js";
+
+/** Channels of one connection at a time. Ours opens one or two; each may cost a line of a megabyte and a window of two. */
+const MAX_CHANNELS = 128;
 
 const LIMITS = { authTimeoutMs: 20_000, maxUnauthenticated: 32, maxAttempts: 6 };
 
@@ -23,6 +27,9 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     });
   });
   parsePrivateKey(hostKey);
+
+  /** For what strangers cause; peers have one each. */
+  const strangers = new Sparing();
 
   /** Every open socket, by remote address and port. `blob` is set once its key is proven. */
   const entries = new Map<string, Entry>();
@@ -53,8 +60,11 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
 
   function serve(connection: Connection, entry: Entry): void {
     let attempts = 0;
+    const sparing = new Sparing();
     connection.on("error", (error) => {
-      log.info({ address: entry.socket.remoteAddress, error: error.message }, "ssh connection failed");
+      const unlogged = strangers.next();
+      if (unlogged)
+        log.info({ address: entry.socket.remoteAddress, error: error.message, ...unlogged }, "ssh connection failed");
       entry.socket.destroy();
     });
     connection.on("authentication", (context) => {
@@ -68,8 +78,18 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
       entry.ready = true;
       if (entry.peer) options.onPeer?.(entry.peer, "connected");
     });
-    connection.on("session", (accept) => {
-      if (entry.peer) serveSession(accept(), entry.peer, entry.socket);
+    let channels = 0;
+    connection.on("session", (accept, reject) => {
+      if (!entry.peer) return void reject();
+      if (channels >= MAX_CHANNELS) {
+        const unlogged = sparing.next();
+        if (unlogged) log.warn({ peer: entry.peer.comment, channels, ...unlogged }, "too many channels: refused");
+        return void reject();
+      }
+      channels += 1;
+      const session = accept();
+      session.once("close", () => (channels -= 1));
+      serveSession(session, entry.peer, entry.socket, sparing);
     });
   }
 
@@ -79,7 +99,8 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     const known = keys.find(context.key.data);
     const fingerprint = fingerprintOfBlob(context.key.data);
     if (!known) {
-      log.warn({ fingerprint, address: entry.socket.remoteAddress }, "unknown key refused");
+      const unlogged = strangers.next();
+      if (unlogged) log.warn({ fingerprint, address: entry.socket.remoteAddress, ...unlogged }, "unknown key refused");
       return void context.reject(["publickey"]);
     }
     // Without a signature the client only asks whether this key would do.
@@ -93,7 +114,7 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     context.accept();
   }
 
-  function serveSession(session: Session, peer: Peer, socket: Socket): void {
+  function serveSession(session: Session, peer: Peer, socket: Socket, sparing: Sparing): void {
     const resizeListeners: ((size: WindowSize) => void)[] = [];
     let used = false;
     // ssh2 hands no accept and reject when the client wants no reply, whatever its types say.
@@ -104,7 +125,8 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     session.on("subsystem", (accept: () => ServerChannel, reject: (() => void) | undefined, { name }) => {
       const handler = Object.hasOwn(options.subsystems, name) ? options.subsystems[name] : undefined;
       if (!handler || used) {
-        log.warn({ peer: peer.comment, subsystem: name.slice(0, 64) }, "subsystem refused");
+        const unlogged = sparing.next();
+        if (unlogged) log.warn({ peer: peer.comment, subsystem: name.slice(0, 64), ...unlogged }, "subsystem refused");
         return void reject?.();
       }
       used = true;
@@ -117,8 +139,8 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
   }
 
   const listener = createServer({ noDelay: true }, (socket) => {
-    const strangers = [...entries.values()].filter((entry) => !entry.ready).length;
-    if (strangers >= limits.maxUnauthenticated) return void socket.destroy();
+    const unauthenticated = [...entries.values()].filter((entry) => !entry.ready).length;
+    if (unauthenticated >= limits.maxUnauthenticated) return void socket.destroy();
     const id = `${socket.remoteAddress} ${socket.remotePort}`;
     const entry: Entry = { socket, ready: false };
     entries.set(id, entry);

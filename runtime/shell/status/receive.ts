@@ -1,11 +1,12 @@
-import { AgentEvent, AgentId } from "../../domain/index.js";
-import type { Log } from "../../protocol/log.js";
+import { AgentEvent, AgentId, toConvocateError } from "../../domain/index.js";
+import { parseJson } from "../../protocol/json.js";
+import { Sparing, type Log } from "../../protocol/log.js";
 import { readLines, writeLine } from "../../protocol/ndjson.js";
 import type { ServedChannel } from "../../protocol/ssh/types.js";
 import type { Intake, Source } from "./intake.js";
 
-/** Of bad lines, so many are logged one by one per channel, later every hundredth: a broken agent cannot fill the log. */
-const LOGGED_ONE_BY_ONE = 10;
+/** Ours have some hundred bytes. The history is bounded by number, so this bounds its size on disk. */
+const MAX_EVENT_BYTES = 64 * 1024;
 
 /**
  * Serves one `convocate-status` channel until its agent closes it. Whose events these are is said by the key that
@@ -18,13 +19,15 @@ export async function receive(channel: ServedChannel, agentId: AgentId, intake: 
     committed: (seq) => acks.send(seq),
     failed: () => channel.exit(1),
   };
+  const sparing = new Sparing();
   let bad = 0;
   const skip = (why: string, fields: Record<string, unknown>): void => {
     bad += 1;
-    if (bad <= LOGGED_ONE_BY_ONE || bad % 100 === 0) log.warn({ agent_id: agentId, bad, ...fields }, why);
+    const unlogged = sparing.next();
+    if (unlogged) log.warn({ agent_id: agentId, bad, ...fields, ...unlogged }, why);
   };
   try {
-    for await (const item of readLines(channel.stream)) {
+    for await (const item of readLines(channel.stream, { maxBytes: MAX_EVENT_BYTES })) {
       if ("tooLong" in item) {
         skip("skipped a line that is too long", {});
         continue;
@@ -55,14 +58,14 @@ type Parsed = { kind: "event"; event: AgentEvent } | { kind: "bad"; problem: str
 function parseEvent(line: string): Parsed {
   let value: unknown;
   try {
-    value = JSON.parse(line);
-  } catch {
-    return { kind: "bad", problem: "not JSON" };
+    value = parseJson(line, "the line");
+  } catch (error) {
+    return { kind: "bad", problem: toConvocateError(error).message };
   }
   const parsed = AgentEvent.safeParse(value);
   if (parsed.success) return { kind: "event", event: parsed.data };
   // Only where it is wrong, never what was in it: the log is no place for what an agent may put into a line.
-  const paths = parsed.error.issues.map((issue) => issue.path.join(".") || "(top)");
+  const paths = parsed.error.issues.map((issue) => issue.path.slice(0, 1).join(".") || "(top)");
   return { kind: "bad", problem: `bad ${[...new Set(paths)].slice(0, 5).join(", ")}` };
 }
 
