@@ -84,8 +84,8 @@ module.exports = {
     only(
       "rollout",
       "infra/rollout/",
-      ["infra/inventory/", "runtime/protocol/", "runtime/domain/"],
-      "Runs the same program as `pulumi up`; it has no second way to a host.",
+      ["infra/inventory/", "infra/connection/", "runtime/protocol/", "runtime/domain/"],
+      "Runs the same program as `pulumi up`; it only tries whether a host can be reached before it begins.",
     ),
     {
       name: "nobody-imports-cli",

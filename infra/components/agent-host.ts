@@ -118,6 +118,11 @@ export class AgentHost extends pulumi.ComponentResource {
       },
       { ...inside, dependsOn: base.runtime },
     );
+    const image = new ImagePush(
+      `${name}/image`,
+      { host, tag: args.image.tag, image: args.image.image },
+      { ...inside, dependsOn: [docker, folders, base.packages] },
+    );
     const unit = new Unit(
       `${name}/${UNIT}`,
       {
@@ -133,7 +138,8 @@ export class AgentHost extends pulumi.ComponentResource {
           settings,
         },
       },
-      { ...inside, dependsOn: [program, config, toShell, docker, slice, base.user, base.packages] },
+      // After the image, so that one restart brings program, settings and image at once (SPEC 8.2).
+      { ...inside, dependsOn: [program, config, toShell, docker, slice, image, base.user, base.packages] },
     );
     new Files(
       `${name}/image-prune`,
@@ -141,11 +147,6 @@ export class AgentHost extends pulumi.ComponentResource {
       { ...inside, dependsOn: base.packages },
     );
     this.#forwardLogs();
-    new ImagePush(
-      `${name}/image`,
-      { host, tag: args.image.tag, image: args.image.image },
-      { ...inside, dependsOn: [docker, folders, base.packages] },
-    );
     new AgentReady(
       `${name}/ready`,
       {
