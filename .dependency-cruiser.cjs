@@ -87,6 +87,12 @@ module.exports = {
       ["infra/inventory/", "infra/connection/", "runtime/protocol/", "runtime/domain/"],
       "Runs the same program as `pulumi up`; it only tries whether a host can be reached before it begins.",
     ),
+    only(
+      "doctor",
+      "infra/doctor/",
+      ["infra/components/texts/", "infra/inventory/", "infra/host/", "infra/connection/", "runtime/domain/"],
+      "Looks at hosts by the same connection, and knows where components put things; it changes nothing.",
+    ),
     {
       name: "nobody-imports-cli",
       severity: "error",

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import {
   AGENT_PORT,
@@ -283,6 +284,7 @@ export class AgentHost extends pulumi.ComponentResource {
           [clientTls.ca]: file(authority.certPem),
           [clientTls.cert]: file(certificate.certPem),
           [clientTls.key]: file(certificate.keyPem, { mode: "0600" }),
+          [dirname(journaldDropIn.path)]: directory(),
           [journaldDropIn.path]: file(journaldDropIn.content),
           "/etc/rsyslog.d/10-convocate-client.conf": file(
             token.apply((secret) => clientConfig(shell.args.shell.clusterAddress, secret)),

@@ -34,7 +34,8 @@ if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
   networks=$(docker network ls --quiet --filter label=convocate.network)
   [ -z "$networks" ] || docker network rm -- $networks >/dev/null
 fi
-rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending
+rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
+  /var/spool/rsyslog/convocate-*
 [ "$account" = yes ] || exit 0
 rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate
 entry=$(getent passwd "$user") || exit 0

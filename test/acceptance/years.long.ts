@@ -42,7 +42,7 @@ async function listing(host: string): Promise<string> {
        '(' -path /var/lib/docker -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/log/journal -o -path /var/lib/systemd \\
          -o -path /var/lib/containerd -o -path /var/lib/ucf -o -path /var/lib/private ')' -prune -o \\
        -type d -printf '%p %m %u %g\\n' -o -type f ! -path '/var/log/*' ! -name '*-' ! -path '/var/lib/logrotate/*' \\
-         ! -path '/etc/ufw/*.rules' ! -path '/etc/docker/*' ! -path /etc/ufw/ufw.conf ! -path '/var/spool/rsyslog/imjournal*' \\
+         ! -path '/etc/ufw/*.rules' ! -path '/etc/docker/*' ! -path /etc/ufw/ufw.conf ! -name .sudo_as_admin_successful \\
          -printf '%p %m %u %g %s\\n' | sort
      getent passwd; getent group
      systemctl list-unit-files --no-legend --plain --type=service,slice,timer | awk '{ print $1, $2 }' | sort`,

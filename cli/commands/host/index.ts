@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { count, withInitOptions, withStack, type InitOptions } from "./options.js";
+import type { DoctorOptions } from "./doctor.js";
 import type { PlanOptions } from "./plan.js";
 import type { RemoveOptions } from "./remove.js";
 import type { UpdateOptions } from "./update.js";
@@ -37,6 +38,16 @@ export function hostCommands(): Command[] {
       .action(async (options: UpdateOptions) => {
         const { update } = await import("./update.js");
         await update(options);
+      }),
+    withStack(new Command("doctor"))
+      .description(
+        "look at units, ports, keys, clocks, certificates, Docker, disks, logs and names, and say what mends them",
+      )
+      .option("--host <host>", "only this host: a name in the inventory, or an address")
+      .option("--json", "as JSON")
+      .action(async (options: DoctorOptions) => {
+        const { doctor } = await import("./doctor.js");
+        await doctor(options);
       }),
     withStack(new Command("remove"))
       .description("take an agent out of the cluster with all that convocate installed on it; session homes stay")
