@@ -84,8 +84,14 @@ module.exports = {
     only(
       "rollout",
       "infra/rollout/",
-      ["infra/inventory/", "runtime/protocol/", "runtime/domain/"],
-      "Runs the same program as `pulumi up`; it has no second way to a host.",
+      ["infra/inventory/", "infra/connection/", "runtime/protocol/", "runtime/domain/"],
+      "Runs the same program as `pulumi up`; it only tries whether a host can be reached before it begins.",
+    ),
+    only(
+      "doctor",
+      "infra/doctor/",
+      ["infra/components/texts/", "infra/inventory/", "infra/host/", "infra/connection/", "runtime/domain/"],
+      "Looks at hosts by the same connection, and knows where components put things; it changes nothing.",
     ),
     {
       name: "nobody-imports-cli",

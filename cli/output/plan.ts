@@ -1,4 +1,4 @@
-import type { Plan, PlannedChange } from "../../infra/rollout/index.js";
+import type { Plan, PlannedChange, Unreachable } from "../../infra/rollout/index.js";
 
 const SIGN = { create: "+", update: "~", replace: "±", delete: "-" } as const;
 const WORDS = {
@@ -8,16 +8,20 @@ const WORDS = {
   delete: "is no longer wanted",
 };
 
-/** A plan for people: by host, what differs, by name. */
-export function planText(plan: Plan): string {
+/** A plan for people: by host, what differs, by name; and whom nobody could ask. */
+export function planText(plan: Plan, unreachable: readonly Unreachable[] = []): string {
   const { changes, unchanged } = plan;
-  if (changes.length === 0) return `nothing would change: ${unchanged} resources are as they should be\n`;
+  const unasked =
+    unreachable.length === 0
+      ? ""
+      : `not looked at: ${unreachable.map(({ name }) => name).join(", ")}, which cannot be reached\n`;
+  if (changes.length === 0) return `nothing would change: ${unchanged} resources are as they should be\n${unasked}`;
   const hosts = [...new Set(changes.map(({ resource }) => resource.host))];
   const blocks = hosts.map((host) =>
     [host, ...changes.filter(({ resource }) => resource.host === host).map(line)].join("\n"),
   );
   const count = `${changes.length} of ${changes.length + unchanged} resources would change`;
-  return `${blocks.join("\n")}\n${count}\n`;
+  return `${blocks.join("\n")}\n${count}\n${unasked}`;
 }
 
 function line({ resource, operation, differences }: PlannedChange): string {
@@ -29,7 +33,7 @@ function line({ resource, operation, differences }: PlannedChange): string {
 }
 
 /** A plan for programs. */
-export function planJson(stack: string, plan: Plan): string {
+export function planJson(stack: string, plan: Plan, unreachable: readonly Unreachable[] = []): string {
   const changes = plan.changes.map(({ resource, operation, differences }) => ({
     host: resource.host,
     resource: resource.what,
@@ -37,5 +41,6 @@ export function planJson(stack: string, plan: Plan): string {
     operation,
     differences,
   }));
-  return `${JSON.stringify({ stack, changes, unchanged: plan.unchanged }, null, 2)}\n`;
+  const silent = unreachable.map(({ name, error }) => ({ host: name, code: error.code, error: error.message }));
+  return `${JSON.stringify({ stack, changes, unchanged: plan.unchanged, unreachable: silent }, null, 2)}\n`;
 }

@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import {
   AGENT_PORT,
@@ -118,6 +119,11 @@ export class AgentHost extends pulumi.ComponentResource {
       },
       { ...inside, dependsOn: base.runtime },
     );
+    const image = new ImagePush(
+      `${name}/image`,
+      { host, tag: args.image.tag, image: args.image.image },
+      { ...inside, dependsOn: [docker, folders, base.packages] },
+    );
     const unit = new Unit(
       `${name}/${UNIT}`,
       {
@@ -133,7 +139,8 @@ export class AgentHost extends pulumi.ComponentResource {
           settings,
         },
       },
-      { ...inside, dependsOn: [program, config, toShell, docker, slice, base.user, base.packages] },
+      // After the image, so that one restart brings program, settings and image at once (SPEC 8.2).
+      { ...inside, dependsOn: [program, config, toShell, docker, slice, image, base.user, base.packages] },
     );
     new Files(
       `${name}/image-prune`,
@@ -141,11 +148,6 @@ export class AgentHost extends pulumi.ComponentResource {
       { ...inside, dependsOn: base.packages },
     );
     this.#forwardLogs();
-    new ImagePush(
-      `${name}/image`,
-      { host, tag: args.image.tag, image: args.image.image },
-      { ...inside, dependsOn: [docker, folders, base.packages] },
-    );
     new AgentReady(
       `${name}/ready`,
       {
@@ -282,6 +284,7 @@ export class AgentHost extends pulumi.ComponentResource {
           [clientTls.ca]: file(authority.certPem),
           [clientTls.cert]: file(certificate.certPem),
           [clientTls.key]: file(certificate.keyPem, { mode: "0600" }),
+          [dirname(journaldDropIn.path)]: directory(),
           [journaldDropIn.path]: file(journaldDropIn.content),
           "/etc/rsyslog.d/10-convocate-client.conf": file(
             token.apply((secret) => clientConfig(shell.args.shell.clusterAddress, secret)),

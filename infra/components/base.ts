@@ -1,6 +1,7 @@
+import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { InventoryHost } from "../inventory/index.js";
-import { file } from "./entries.js";
+import { directory, file } from "./entries.js";
 import { Files } from "../resources/files/resource.js";
 import { Firewall } from "../resources/firewall/resource.js";
 import { Packages } from "../resources/packages/resource.js";
@@ -66,7 +67,8 @@ export class Base extends pulumi.ComponentResource {
       `${name}/rsyslog`,
       {
         host,
-        files: { [rsyslogDropIn.path]: file(rsyslogDropIn.content) },
+        // The folder too, so that it goes with the last of what is in it.
+        files: { [dirname(rsyslogDropIn.path)]: directory(), [rsyslogDropIn.path]: file(rsyslogDropIn.content) },
         reload: [["systemctl", "daemon-reload"]],
       },
       { parent: this },

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import * as pulumi from "@pulumi/pulumi";
 import type { Inventory, InventoryAgent } from "../inventory/index.js";
+import { AT_SHELL } from "../rollout/exclude.js";
 import { Cluster } from "./cluster.js";
 
 // The graph that the program declares, with Pulumi's own mocks in the engine's place. It ends at all only without circles.
@@ -102,6 +103,13 @@ describe("a shell host and two agents", () => {
     expect(new Set(names).size).toBe(names.length);
     for (const name of ["shell/packages", "agent-1/packages", "agent-1/ready", "agent-2/ready", "shell/log-server"])
       expect(names).toContain(name);
+  });
+
+  test("have on the shell host, for an agent, exactly what a rollout without the shell host leaves out", () => {
+    const there = declared.filter(
+      ({ name, inputs }) => name.startsWith("agent-1/") && (inputs["host"] ?? inputs["shell"]) === "shell",
+    );
+    expect(there.map(({ name }) => name.slice("agent-1/".length)).sort()).toEqual([...AT_SHELL].sort());
   });
 
   test("know each other's public keys", () => {

@@ -108,6 +108,14 @@ export class InventoryEdit {
       if (value !== undefined && map.get(key) !== value) map.set(key, value);
   }
 
+  /** Takes the agent of that name out, with the comments that stand at it. */
+  remove(name: string): void {
+    const agents = this.#document.get("agents");
+    if (!isSeq(agents)) return;
+    const at = agents.items.findIndex((item) => isMap(item) && item.get("name") === name);
+    if (at >= 0) agents.delete(at);
+  }
+
   /** The text as it is now; the very same one when nothing was changed. */
   toString(): string {
     return this.#document.toString({ lineWidth: 0 });

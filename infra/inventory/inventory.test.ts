@@ -218,4 +218,19 @@ agents:
     expect(readInventory(path).agents).toHaveLength(1);
     expect(readFileSync(path, "utf8")).toContain("# none yet");
   });
+
+  test("takes an agent out and leaves the others, with their comments", () => {
+    const path = file(
+      "leaving.yaml",
+      `cluster: x # ours\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\nagents:\n` +
+        `  - { name: a1, address: 10.0.0.2, hostKey: ${KEY} } # goes\n  - { name: a2, address: 10.0.0.3, hostKey: ${KEY} } # stays\n`,
+    );
+    const edit = InventoryEdit.open(path);
+    edit.remove("a1");
+    edit.remove("nobody");
+    expect(edit.save()).toBe(true);
+    expect(readInventory(path).agents.map(({ name }) => name)).toEqual(["a2"]);
+    const text = readFileSync(path, "utf8");
+    for (const comment of ["# ours", "# stays"]) expect(text).toContain(comment);
+  });
 });

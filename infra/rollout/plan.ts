@@ -25,7 +25,12 @@ export async function rollout(options: RolloutOptions): Promise<Plan> {
   return await gathered("up", options);
 }
 
-async function gathered(operation: "preview" | "up", options: RolloutOptions): Promise<Plan> {
+/** Takes away what the stack's state says was installed; what `pulumi destroy` does. */
+export async function destroy(options: RolloutOptions): Promise<Plan> {
+  return await gathered("destroy", options);
+}
+
+async function gathered(operation: "preview" | "up" | "destroy", options: RolloutOptions): Promise<Plan> {
   const gatherer = new PlanGatherer();
   await runOnStack(operation, {
     ...options,

@@ -8,15 +8,17 @@ import { combined, EventReader, type RolloutEvent } from "./events.js";
 
 export interface RolloutOptions {
   stack: string;
-  /** Hosts of the inventory to leave alone, with everything that is theirs on other hosts. */
+  /** Patterns of URNs to leave alone (`excluded`). */
   exclude?: readonly string[];
+  /** For the program and the provider, beside what `script/pulumi` sets. */
+  variables?: Readonly<Record<string, string>>;
   onEvent?: (event: RolloutEvent) => void;
   /** Ends the engine as Ctrl-C would. Not for terminals, where the engine hears Ctrl-C itself: twice would kill it. */
   signal?: AbortSignal;
 }
 
 /** The stack of this checkout, made when there is none, on the same state as `script/pulumi`. */
-async function openStack(name: string, signal?: AbortSignal): Promise<Stack> {
+async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
   const root = checkoutRoot();
   const { pulumi, variables } = await pulumiEnvironment(root, checkStackName(name), signal);
   // Pulumi's SDK takes half a second to load; `--help` does not wait for it.
@@ -24,12 +26,12 @@ async function openStack(name: string, signal?: AbortSignal): Promise<Stack> {
   const pulumiCommand = await automation.PulumiCommand.get({ root: dirname(dirname(pulumi)) });
   return await automation.LocalWorkspace.createOrSelectStack(
     { stackName: name, workDir: root },
-    { pulumiCommand, envVars: variables, secretsProvider: "passphrase" },
+    { pulumiCommand, envVars: { ...variables, ...more }, secretsProvider: "passphrase" },
   );
 }
 
 /** Runs one of the stack's operations with our events; rejects with what the engine's diagnostics say. */
-export async function runOnStack(operation: "preview" | "up", options: RolloutOptions): Promise<void> {
+export async function runOnStack(operation: "preview" | "up" | "destroy", options: RolloutOptions): Promise<void> {
   const { signal } = options;
   const reader = new EventReader();
   const errors: ConvocateError[] = [];
@@ -39,12 +41,13 @@ export async function runOnStack(operation: "preview" | "up", options: RolloutOp
       options.onEvent?.(event);
     }
   };
-  // Names are host name labels, so none has a character that means something in a pattern.
-  const exclude = (options.exclude ?? []).flatMap((host) => [`**::${host}`, `**::${host}/**`]);
   try {
-    const stack = await openStack(options.stack, signal);
+    const stack = await openStack(options);
+    const exclude = [...(options.exclude ?? [])];
     const engineOptions = { onEvent, refresh: true, exclude, ...(signal && { signal }) };
-    await (operation === "up" ? stack.up({ ...engineOptions, suppressOutputs: true }) : stack.preview(engineOptions));
+    if (operation === "preview") await stack.preview(engineOptions);
+    else if (operation === "up") await stack.up({ ...engineOptions, suppressOutputs: true });
+    else await stack.destroy({ ...engineOptions, suppressOutputs: true });
   } catch (thrown) {
     if (signal?.aborted) throw new ConvocateError("INTERRUPTED", "interrupted: run it again to complete it");
     throw combined(errors) ?? engineError(thrown);
@@ -59,4 +62,12 @@ function engineError(thrown: unknown): ConvocateError {
   const said = lines.filter((line) => /(^|\s)error: /.test(line)).at(-1);
   const message = said?.replace(/^.*?error: /, "") ?? "it ended before it was done: run this again to complete it";
   return new ConvocateError("ROLLOUT_FAILED", `Pulumi: ${message}`, { cause: thrown });
+}
+
+/** Names of the resources in the stack's state, as `agent-1/docker`; none when there is no state yet. */
+export async function resourceNames(options: RolloutOptions): Promise<string[]> {
+  const stack = await openStack(options);
+  const exported = await stack.exportStack();
+  const { resources = [] } = (exported.deployment ?? {}) as { resources?: { urn: string }[] };
+  return resources.map(({ urn }) => urn.split("::").slice(3).join("::"));
 }

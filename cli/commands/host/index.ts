@@ -1,6 +1,9 @@
 import { Command } from "commander";
-import { withInitOptions, withStack, type InitOptions } from "./options.js";
+import { count, withInitOptions, withStack, type InitOptions } from "./options.js";
+import type { DoctorOptions } from "./doctor.js";
 import type { PlanOptions } from "./plan.js";
+import type { RemoveOptions } from "./remove.js";
+import type { UpdateOptions } from "./update.js";
 
 /** The verbs of `convocate-host`. What they do is loaded when it is asked for: help must not wait for Pulumi. */
 export function hostCommands(): Command[] {
@@ -25,6 +28,37 @@ export function hostCommands(): Command[] {
       .action(async (options: PlanOptions) => {
         const { showPlan } = await import("./plan.js");
         await showPlan(options);
+      }),
+    withStack(new Command("update"))
+      .description("bring hosts to this checkout's release, one after another, each until its agent answers with it")
+      .option("--host <host...>", "these hosts: names in the inventory, or addresses")
+      .option("--all", "every host of the inventory")
+      .option("--release <release>", "refuse unless this checkout is that release")
+      .option("--parallel <count>", "so many hosts at a time", count, 1)
+      .action(async (options: UpdateOptions) => {
+        const { update } = await import("./update.js");
+        await update(options);
+      }),
+    withStack(new Command("doctor"))
+      .description(
+        "look at units, ports, keys, clocks, certificates, Docker, disks, logs and names, and say what mends them",
+      )
+      .option("--host <host>", "only this host: a name in the inventory, or an address")
+      .option("--json", "as JSON")
+      .action(async (options: DoctorOptions) => {
+        const { doctor } = await import("./doctor.js");
+        await doctor(options);
+      }),
+    withStack(new Command("remove"))
+      .description("take an agent out of the cluster with all that convocate installed on it; session homes stay")
+      .option("--host <host>", "the agent: a name in the inventory, or an address")
+      .option("--all", "the whole cluster, the shell host too; what pulumi destroy does")
+      .option("--force", "even while it has sessions, which are stopped, or cannot be reached any more")
+      .option("--purge", "take sessions with their homes, images and the service user away as well")
+      .option("--yes", "do not ask before --purge")
+      .action(async (options: RemoveOptions) => {
+        const { remove } = await import("./remove.js");
+        await remove(options);
       }),
   ];
 }

@@ -12,11 +12,12 @@ import {
   type Role,
 } from "../../../infra/inventory/index.js";
 import { rollout } from "../../../infra/rollout/index.js";
-import { createProgress } from "../../output/progress.js";
 import { interruptSignal } from "../../output/run.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
+import { others } from "./hosts.js";
 import { hostKeyPolicy, type InitOptions } from "./options.js";
+import { counted, roll } from "./roll.js";
 
 /** Puts a host into the inventory, pins its key at the first contact, and makes it match. Run again, it repairs drift. */
 export async function init(role: Role, options: InitOptions & { shellHost?: true }): Promise<void> {
@@ -39,7 +40,7 @@ export async function init(role: Role, options: InitOptions & { shellHost?: true
   const inventory = parseInventory(edit.toString(), path);
   await tryLogin(inventory, changed);
   if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${changed.name} is written\n`);
-  await roll(inventory, options.stack, role, changed.name);
+  await rollOut(inventory, options.stack, role, changed.name);
 }
 
 async function newHostKey(entry: RawEntry, edit: InventoryEdit, options: InitOptions): Promise<string> {
@@ -57,23 +58,10 @@ async function tryLogin(inventory: Inventory, entry: RawEntry): Promise<void> {
 }
 
 /** The same program as `pulumi up`, less what belongs to agents that were not meant. */
-async function roll(inventory: Inventory, stack: string, role: Role, name: string): Promise<void> {
+async function rollOut(inventory: Inventory, stack: string, role: Role, name: string): Promise<void> {
   const meant = new Set([inventory.shell.name, ...(role === "agent" ? [name] : [])]);
-  const exclude = inventory.agents.map((agent) => agent.name).filter((agent) => !meant.has(agent));
-  const progress = createProgress(process.stderr);
-  try {
-    const { changes, unchanged } = await rollout({
-      stack,
-      exclude,
-      onEvent: (event) => progress.take(event),
-      ...(!process.stdin.isTTY && { signal: interruptSignal }),
-    });
-    progress.end();
-    const count = changes.length === 0 ? "nothing to change" : `${changes.length} changed`;
-    process.stdout.write(`${name}: ready (${count}, ${unchanged} as they should be)\n`);
-  } finally {
-    progress.end();
-  }
+  const done = await roll(rollout, { stack, inventory, leave: others(inventory, meant) });
+  process.stdout.write(`${name}: ready (${counted(done)})\n`);
 }
 
 function withoutRole({ name, address, user, port, hostKey }: RawEntry): Parameters<InventoryEdit["put"]>[1] {

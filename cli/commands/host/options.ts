@@ -1,4 +1,4 @@
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { portNumber } from "../port.js";
 import type { HostKeyPolicy } from "./hostKey.js";
 
@@ -14,6 +14,13 @@ export interface InitOptions {
   identity?: string;
   hostKey?: string;
   acceptNewHostKey?: true;
+}
+
+/** A whole number from 1 to 50, the most hosts that a cluster has. */
+export function count(text: string): number {
+  const number = /^\d{1,2}$/.test(text) ? Number(text) : 0;
+  if (number < 1 || number > 50) throw new InvalidArgumentError("must be a number, 1 to 50");
+  return number;
 }
 
 export function withStack(command: Command): Command {

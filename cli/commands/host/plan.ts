@@ -1,9 +1,8 @@
-import { ConvocateError } from "../../../runtime/domain/index.js";
-import { checkoutRoot, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
+import { checkoutRoot, hostsOf, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
 import { plan, type PlannedChange } from "../../../infra/rollout/index.js";
 import { planJson, planText } from "../../output/plan.js";
-import { createProgress } from "../../output/progress.js";
-import { interruptSignal } from "../../output/run.js";
+import { namedHosts, others, withReached } from "./hosts.js";
+import { roll } from "./roll.js";
 
 export interface PlanOptions {
   stack: string;
@@ -11,36 +10,29 @@ export interface PlanOptions {
   json?: true;
 }
 
-/** Prints what an `up` would change, drift included; exit code 2 when anything would. */
+/**
+ * Prints what an `up` would change, drift included; exit code 2 when anything would. A host that cannot be reached is
+ * named and left out, and the exit code is 3.
+ */
 export async function showPlan(options: PlanOptions): Promise<void> {
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
-  const hosts = [inventory.shell, ...inventory.agents];
-  const asked = hosts.filter(({ name, clusterAddress }) => options.host === name || options.host === clusterAddress);
-  if (options.host !== undefined && asked.length === 0)
-    throw new ConvocateError(
-      "BAD_USAGE",
-      `no host ${options.host} in the inventory: it has ${hosts.map(({ name }) => name).join(", ")}`,
-    );
+  const asked = options.host === undefined ? hostsOf(inventory) : namedHosts(inventory, [options.host]);
   const names = new Set(asked.map(({ name }) => name));
-  const exclude =
-    options.host === undefined
-      ? []
-      : inventory.agents.map(({ name }) => name).filter((name) => !names.has(name) && name !== inventory.shell.name);
-  const progress = createProgress(process.stderr, false);
-  try {
-    const found = await plan({
-      stack: options.stack,
-      exclude,
-      onEvent: (event) => progress.take(event),
-      ...(!process.stdin.isTTY && { signal: interruptSignal }),
-    });
-    progress.end();
-    const mine = ({ resource }: PlannedChange): boolean =>
-      names.has(resource.host) || [...names].some((name) => resource.urn.includes(`::${name}/`));
-    const shown = options.host === undefined ? found : { ...found, changes: found.changes.filter(mine) };
-    process.stdout.write(options.json ? planJson(options.stack, shown) : planText(shown));
-    if (shown.changes.length > 0) process.exitCode = 2;
-  } finally {
-    progress.end();
-  }
+  // An agent has resources on the shell host too, which is asked for them.
+  const concerned = hostsOf(inventory).filter(({ name }) => names.has(name) || name === inventory.shell.name);
+  const unreachable = await withReached(concerned, (reached) => Promise.resolve(reached.unreachable));
+  const silent = new Set(unreachable.map(({ name }) => name));
+  const looked = new Set(concerned.map(({ name }) => name).filter((name) => !silent.has(name)));
+  const found = await roll(plan, {
+    stack: options.stack,
+    inventory,
+    leave: others(inventory, looked),
+    shellIsSilent: silent.has(inventory.shell.name),
+    announced: false,
+  });
+  const mine = ({ resource }: PlannedChange): boolean =>
+    names.has(resource.host) || [...names].some((name) => resource.urn.includes(`::${name}/`));
+  const shown = options.host === undefined ? found : { ...found, changes: found.changes.filter(mine) };
+  process.stdout.write(options.json ? planJson(options.stack, shown, unreachable) : planText(shown, unreachable));
+  if (shown.changes.length > 0 && unreachable.length === 0) process.exitCode = 2;
 }

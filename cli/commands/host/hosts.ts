@@ -1,0 +1,46 @@
+import { ConvocateError } from "../../../runtime/domain/index.js";
+import { createPool, type Connection } from "../../../infra/connection/index.js";
+import { hostsOf, type Inventory, type InventoryHost } from "../../../infra/inventory/index.js";
+import { reach, type Unreachable } from "../../../infra/rollout/index.js";
+import { errorLines, interruptSignal } from "../../output/run.js";
+
+/** The hosts that a command names, by the inventory's names or addresses, in the inventory's order; BAD_USAGE for others. */
+export function namedHosts(inventory: Inventory, asked: readonly string[]): InventoryHost[] {
+  const hosts = hostsOf(inventory);
+  const means = (host: InventoryHost, one: string): boolean =>
+    host.name === one || (host.host.via === "ssh" ? host.host.address === one : one === "local");
+  for (const one of asked)
+    if (!hosts.some((host) => means(host, one)))
+      throw new ConvocateError(
+        "BAD_USAGE",
+        `no host ${one} in the inventory: it has ${hosts.map(({ name }) => name).join(", ")}`,
+      );
+  return hosts.filter((host) => asked.some((one) => means(host, one)));
+}
+
+/** Names of the hosts of the inventory that are none of these. */
+export function others(inventory: Inventory, names: ReadonlySet<string>): string[] {
+  return hostsOf(inventory)
+    .map(({ name }) => name)
+    .filter((name) => !names.has(name));
+}
+
+/** Says at once who cannot be reached, and that the command ends with the exit code for it. */
+export function sayUnreachable(unreachable: readonly Unreachable[]): void {
+  for (const { error } of unreachable) {
+    for (const line of errorLines("convocate-host", error, process.argv.includes("--verbose")))
+      process.stderr.write(`${line}\n`);
+    process.exitCode = error.exitCode;
+  }
+}
+
+/** Logs in to all, says who cannot be reached, and gives the others to `use` while the connections are held. */
+export async function withReached<T>(
+  hosts: readonly InventoryHost[],
+  use: (reached: { connections: ReadonlyMap<string, Connection>; unreachable: Unreachable[] }) => Promise<T>,
+): Promise<T> {
+  await using pool = createPool();
+  const { reachable, unreachable } = await reach(pool, hosts, interruptSignal);
+  sayUnreachable(unreachable);
+  return await use({ connections: new Map(reachable.map(({ name, connection }) => [name, connection])), unreachable });
+}

@@ -1,0 +1,161 @@
+import { createInterface } from "node:readline/promises";
+import { relative } from "node:path";
+import { ConvocateError } from "../../../runtime/domain/index.js";
+import type { Connection } from "../../../infra/connection/index.js";
+import { purge, stopSessions } from "../../../infra/host/purge.js";
+import {
+  checkoutRoot,
+  hostsOf,
+  InventoryEdit,
+  inventoryPath,
+  readInventory,
+  type Inventory,
+  type InventoryAgent,
+} from "../../../infra/inventory/index.js";
+import { destroy, resourceNames, rollout, type Unreachable } from "../../../infra/rollout/index.js";
+import { interruptSignal } from "../../output/run.js";
+import { withReached } from "./hosts.js";
+import { counted, roll } from "./roll.js";
+import { sessionsOf } from "./sessions.js";
+
+export interface RemoveOptions {
+  stack: string;
+  host?: string;
+  all?: true;
+  force?: true;
+  purge?: true;
+  yes?: true;
+}
+
+/** Takes an agent out of the cluster, or with `--all` everything that convocate installed; SPEC 8.1, 8.2. */
+export async function remove(options: RemoveOptions): Promise<void> {
+  if ((options.host === undefined) === (options.all === undefined))
+    throw new ConvocateError("BAD_USAGE", "say what to remove: --host HOST, or --all for the whole cluster");
+  const path = inventoryPath(checkoutRoot(), options.stack);
+  const inventory = readInventory(path);
+  if (options.host === undefined) await removeAll(options, inventory);
+  else await removeAgent(options, options.host, inventory, path);
+}
+
+async function removeAgent(options: RemoveOptions, wanted: string, inventory: Inventory, path: string): Promise<void> {
+  const { stack } = options;
+  const agent = inventory.agents.find(
+    ({ name, host }) => name === wanted || (host.via === "ssh" && host.address === wanted),
+  );
+  if (!agent && wanted === inventory.shell.name)
+    throw new ConvocateError(
+      "BAD_USAGE",
+      `${wanted} is the shell host: a cluster has one. remove --all takes the whole cluster away`,
+    );
+  if (!agent) {
+    await finishRemoval(options, wanted, inventory);
+    return;
+  }
+  const concerned = hostsOf(inventory).filter(({ name }) => name === inventory.shell.name || name === agent.name);
+  await withReached(concerned, async ({ connections, unreachable }) => {
+    if (!connections.has(inventory.shell.name))
+      throw new ConvocateError("UNREACHABLE", `${agent.name} cannot be unregistered without the shell host`);
+    const gone = givenUp(options, unreachable);
+    await letGo(options, [agent], connections);
+    if (options.purge) await confirmPurge(options, agent.name);
+    const edit = InventoryEdit.open(path);
+    edit.remove(agent.name);
+    if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${agent.name} is taken out\n`);
+    const without = readInventory(path);
+    const done = await rollAway(stack, without, gone);
+    const connection = connections.get(agent.name);
+    if (options.purge && connection)
+      await purge(connection, inventory.service, { account: !agent.onShellHost, signal: interruptSignal });
+    process.stdout.write(`${agent.name}: removed (${done})\n`);
+  });
+}
+
+/** One whose entry went before its resources did: by hand, or by a removal that was cut off. */
+async function finishRemoval(options: RemoveOptions, wanted: string, inventory: Inventory): Promise<void> {
+  const names = await resourceNames({ stack: options.stack });
+  if (!names.some((name) => name.startsWith(`${wanted}/`)))
+    throw new ConvocateError(
+      "BAD_USAGE",
+      `no agent ${wanted} in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
+    );
+  if (options.purge)
+    throw new ConvocateError("BAD_USAGE", `${wanted} is not in the inventory any more: put it back to purge it`);
+  const done = await rollAway(options.stack, inventory, options.force ? [wanted] : []);
+  process.stdout.write(`${wanted}: removed (${done})\n`);
+}
+
+/** The rollout that takes away what is no longer declared; other agents are left alone. */
+async function rollAway(stack: string, inventory: Inventory, gone: readonly string[]): Promise<string> {
+  const leave = inventory.agents.map(({ name }) => name).filter((name) => name !== inventory.shell.name);
+  const variables = { CONVOCATE_GONE_HOSTS: gone.join(",") };
+  return counted(await roll(rollout, { stack, inventory, leave, variables }));
+}
+
+async function removeAll(options: RemoveOptions, inventory: Inventory): Promise<void> {
+  await withReached(hostsOf(inventory), async ({ connections, unreachable }) => {
+    const gone = givenUp(options, unreachable);
+    await letGo(options, inventory.agents, connections);
+    if (options.purge) await confirmPurge(options, inventory.cluster);
+    const variables = { CONVOCATE_GONE_HOSTS: gone.join(",") };
+    const done = await roll(destroy, { stack: options.stack, inventory, leave: [], variables });
+    if (options.purge)
+      await Promise.all(
+        [...connections.values()].map((connection) =>
+          purge(connection, inventory.service, { account: true, signal: interruptSignal }),
+        ),
+      );
+    process.stdout.write(`${inventory.cluster}: removed (${done.changes.length} taken away)\n`);
+  });
+}
+
+/** Hosts that are forgotten because they do not answer; REFUSED with what to do unless that was asked for. */
+function givenUp(options: RemoveOptions, unreachable: readonly Unreachable[]): string[] {
+  const names = unreachable.map(({ name }) => name);
+  if (names.length === 0) return [];
+  if (options.force) {
+    // Told, and what the operator asked for: no failure.
+    process.exitCode = 0;
+    return names;
+  }
+  throw new ConvocateError(
+    "UNREACHABLE",
+    `${names.join(", ")}: nothing was removed. If it will not come back, --force forgets what is on it`,
+  );
+}
+
+/** Refuses while there are sessions; with --force they are stopped, and their homes stay. */
+async function letGo(
+  options: RemoveOptions,
+  agents: readonly InventoryAgent[],
+  connections: ReadonlyMap<string, Connection>,
+): Promise<void> {
+  for (const { name } of agents) {
+    const connection = connections.get(name);
+    const sessions = connection ? await sessionsOf(connection, interruptSignal) : [];
+    if (!connection || sessions.length === 0) continue;
+    const names = sessions.map((session) => session.name);
+    if (!options.force)
+      throw new ConvocateError(
+        "REFUSED",
+        `${name} has ${names.length === 1 ? "a session" : `${names.length} sessions`} (${names.join(", ")}): move or delete ` +
+          `${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
+      );
+    process.stderr.write(`${name}: stopping ${names.join(", ")}\n`);
+    await stopSessions(connection, interruptSignal);
+  }
+}
+
+async function confirmPurge(options: RemoveOptions, name: string): Promise<void> {
+  if (options.yes) return;
+  const what = `--purge removes every session of ${name} with its home, the images and the service user`;
+  if (!process.stdin.isTTY)
+    throw new ConvocateError("REFUSED", `${what}, and nobody is here to confirm it: say --yes if that is meant`);
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const answer = await terminal.question(`${what}.\nType ${name} to go on: `, { signal: interruptSignal });
+    if (answer.trim() === name) return;
+  } finally {
+    terminal.close();
+  }
+  throw new ConvocateError("REFUSED", "not confirmed; nothing was removed");
+}

@@ -1,0 +1,40 @@
+import type { Inventory } from "../../../infra/inventory/index.js";
+import { excluded, type Plan, type RolloutOptions } from "../../../infra/rollout/index.js";
+import { createProgress } from "../../output/progress.js";
+import { interruptSignal } from "../../output/run.js";
+
+export interface Rolling {
+  stack: string;
+  inventory: Inventory;
+  /** Hosts to leave alone. */
+  leave: readonly string[];
+  /** It cannot be reached: what agents have there is left alone too. */
+  shellIsSilent?: boolean;
+  variables?: Readonly<Record<string, string>>;
+  /** Whether steps that are done are said; a plan has done none. Default true. */
+  announced?: boolean;
+}
+
+/** Runs one of the rollout's operations with progress on stderr. */
+export async function roll(operation: (options: RolloutOptions) => Promise<Plan>, rolling: Rolling): Promise<Plan> {
+  const { stack, inventory, leave, shellIsSilent = false, variables, announced = true } = rolling;
+  const progress = createProgress(process.stderr, announced);
+  try {
+    return await operation({
+      stack,
+      exclude: excluded(inventory, leave, { shellIsSilent }),
+      ...(variables && { variables }),
+      onEvent: (event) => progress.take(event),
+      // The engine hears a terminal's Ctrl-C itself.
+      ...(!process.stdin.isTTY && { signal: interruptSignal }),
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+/** `3 changed, 60 as they should be`. */
+export function counted({ changes, unchanged }: Plan): string {
+  const count = changes.length === 0 ? "nothing to change" : `${changes.length} changed`;
+  return `${count}, ${unchanged} as they should be`;
+}

@@ -1,0 +1,148 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { z } from "zod";
+import { agentKeyFiles, agentPaths, shellPaths } from "../../runtime/domain/index.js";
+import type { Connection } from "../connection/index.js";
+import { wrapperPath } from "../host/program.js";
+import { runScript } from "../host/script.js";
+import { Walk, type Finding } from "./finding.js";
+
+/** `convocate agents --json`, as much of it as we need. */
+const Listed = z.object({
+  agents: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      release: z.string().nullish(),
+      connection: z.object({ state: z.string() }),
+    }),
+  ),
+});
+
+/** What the shell host says of its agents: whether each is connected now. */
+export async function askShell(
+  shell: Connection,
+  user: string,
+  agents: readonly string[],
+  signal?: AbortSignal,
+): Promise<Finding[]> {
+  const argv = ["runuser", "-u", user, "--", wrapperPath("convocate"), "agents", "--json"];
+  const result = await shell.run(argv, { allowFailure: true, timeoutMs: 30_000, ...(signal && { signal }) });
+  const parsed = Listed.safeParse(json(result.stdout));
+  const walk = new Walk(shell.host.name);
+  if (!parsed.success) {
+    walk.fail(
+      "agents",
+      "convocate agents does not answer",
+      `journalctl -u convocate-status -n 20 (on ${shell.host.name})`,
+    );
+    return walk.findings;
+  }
+  for (const name of agents) {
+    const agent = parsed.data.agents.find((one) => one.name === name);
+    const mend = `convocate-host init-agent --host ${name}`;
+    if (!agent) walk.fail(`agent ${name}`, "is not registered", mend);
+    else if (agent.connection.state !== "connected") walk.fail(`agent ${name}`, `is ${agent.connection.state}`, mend);
+    else walk.ok(`agent ${name}`, `answers${agent.release ? ` as ${agent.release}` : ""}`);
+  }
+  return walk.findings;
+}
+
+function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const FIRST_WORDS = `
+for file in "$@"; do cut -d ' ' -f 1,2 -- "$file" 2>/dev/null | head -n 1 || echo; done`;
+
+/** Both ends pin each other's keys: compares what each has of the other's with what the other has itself. */
+export async function comparePins(agent: Connection, shell: Connection, signal?: AbortSignal): Promise<Finding[]> {
+  const walk = new Walk(agent.host.name);
+  const options = { ...(signal && { signal }) };
+  const id = (await agent.run(["cat", "--", agentPaths.agentId], { ...options, allowFailure: true })).stdout.trim();
+  const mend = `convocate-host init-agent --host ${agent.host.name}`;
+  if (!/^[a-z0-9]{8}$/.test(id)) {
+    walk.fail("agent id", "is missing", mend);
+    return walk.findings;
+  }
+  const folder = `${shellPaths.agentKeys}/${id}`;
+  const read = async (connection: Connection, paths: string[]): Promise<string[]> =>
+    (await runScript(connection, FIRST_WORDS, paths, options)).stdout.split("\n");
+  const [atAgent, atShell] = await Promise.all([
+    read(agent, [`${agentPaths.hostKey}.pub`, agentPaths.shellHostKey, `${agentPaths.agentToShellKey}.pub`]),
+    read(shell, [
+      `${folder}/${agentKeyFiles.hostKey}`,
+      `${shellPaths.hostKey}.pub`,
+      `${folder}/${agentKeyFiles.agentToShellPublicKey}`,
+    ]),
+  ]);
+  const pins = ["the agent's host key", "the shell's host key", "the agent's key for tcp/223"];
+  pins.forEach((what, i) => {
+    const same = atAgent[i] !== undefined && atAgent[i] !== "" && atAgent[i] === atShell[i];
+    walk.holds(`pin of ${what}`, same, "is the same on both ends", "differs between the two ends", mend);
+  });
+  return walk.findings;
+}
+
+/** A line as a session's container would log it, with a word that nobody else says. */
+const SPEAK = `
+printf 'MESSAGE=%s\\nPRIORITY=6\\nSYSLOG_IDENTIFIER=convocate-doctor\\nCONTAINER_NAME=convocate-session-doctor\\n' "$1" | logger --journald
+cat -- ${agentPaths.agentId}`;
+const FORWARD_MS = 15_000;
+
+/** Sends one line through the agent's journal and waits for it in the agent's file on the shell host. */
+export async function forwardLine(agent: Connection, shell: Connection, signal?: AbortSignal): Promise<Finding[]> {
+  const walk = new Walk(agent.host.name);
+  const options = { ...(signal && { signal }) };
+  const word = `doctor-${randomUUID()}`;
+  const id = (await runScript(agent, SPEAK, [word], options)).stdout.trim();
+  const file = `${shellPaths.logs}/${id}.log`;
+  const deadline = Date.now() + FORWARD_MS;
+  for (;;) {
+    const { exitCode } = await shell.run(["grep", "-qsF", "--", word, file], { ...options, allowFailure: true });
+    if (exitCode === 0) {
+      walk.ok("log forwarding", `a line came through to ${file}`);
+      return walk.findings;
+    }
+    if (Date.now() > deadline) break;
+    await sleep(500, undefined, options);
+  }
+  walk.fail(
+    "log forwarding",
+    `a line did not come through within ${FORWARD_MS / 1000} s`,
+    `journalctl -u rsyslog -n 20 (on ${agent.host.name} and on ${shell.host.name})`,
+  );
+  return walk.findings;
+}
+
+/** Asks dnsmasq itself, with the Node that the programs run on: hosts need no other tool. */
+const RESOLVE = `
+node=$(sed -n 's/^exec \\([^ ]*\\) .*/\\1/p' ${wrapperPath("convocate")})
+record=$(grep -v '^#' ${shellPaths.dnsmasqHosts} 2>/dev/null | head -n 1 || :)
+"$node" -e '
+const dns = new (require("node:dns").promises.Resolver)({ timeout: 2000, tries: 1 });
+dns.setServers(["127.0.0.1"]);
+const [address, name] = process.argv[1].split(/\\s+/);
+dns.resolve4(name ?? "nobody.invalid").then(
+  (got) => console.log(got.includes(address) ? "right" : "wrong " + name),
+  (error) => console.log(["ENOTFOUND", "ENODATA", "EREFUSED", "ESERVFAIL"].includes(error.code) ? (name ? "wrong " + name : "right") : error.code));
+' "$record"`;
+
+export async function askDns(shell: Connection, signal?: AbortSignal): Promise<Finding[]> {
+  const walk = new Walk(shell.host.name);
+  const { stdout } = await runScript(shell, RESOLVE, [], {
+    allowFailure: true,
+    timeoutMs: 20_000,
+    ...(signal && { signal }),
+  });
+  const says = stdout.trim();
+  const mend = `systemctl restart dnsmasq (on ${shell.host.name})`;
+  if (says === "right") walk.ok("dns", "answers on 127.0.0.1");
+  else if (says.startsWith("wrong ")) walk.fail("dns", `does not know ${says.slice(6)}, which it should`, mend);
+  else walk.fail("dns", `does not answer (${says || "no answer"})`, mend);
+  return walk.findings;
+}

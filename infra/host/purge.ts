@@ -1,0 +1,79 @@
+import { ConvocateError } from "../../runtime/domain/index.js";
+import type { Connection } from "../connection/types.js";
+import { runScript, withSignal } from "./script.js";
+
+/** What belongs to convocate on a host beside what a rollout declares: sessions, images, homes, what services wrote. */
+export interface Leftovers {
+  user: string;
+  uid: number;
+  home: string;
+}
+
+/** Session containers, running or not: by their label, not by a name that anybody may give. */
+const STOP = `
+command -v docker >/dev/null || exit 0
+ids=$(docker ps --quiet --filter label=convocate.session)
+[ -z "$ids" ] || docker stop --time 10 $ids >/dev/null`;
+
+/** Stops every session's container; homes and containers stay. */
+export async function stopSessions(connection: Connection, signal?: AbortSignal): Promise<void> {
+  await runScript(connection, STOP, [], { timeoutMs: 300_000, ...withSignal(signal) });
+}
+
+/**
+ * The home goes only as the account's own home: what the inventory says is compared with passwd, so that a mistyped path
+ * or another user's home is never removed.
+ */
+const PURGE = `
+user=$1 uid=$2 home=$3 account=$4
+if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
+  ids=$(docker ps --all --quiet --filter label=convocate.session)
+  [ -z "$ids" ] || docker rm --force --volumes $ids >/dev/null
+  images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' convocate)
+  [ -z "$images" ] || docker image rm --force -- $images >/dev/null
+  networks=$(docker network ls --quiet --filter label=convocate.network)
+  [ -z "$networks" ] || docker network rm -- $networks >/dev/null
+fi
+rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
+  /var/spool/rsyslog/convocate-*
+[ "$account" = yes ] || exit 0
+rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate
+entry=$(getent passwd "$user") || exit 0
+[ "$(echo "$entry" | cut -d : -f 3)" = "$uid" ] && [ "$(echo "$entry" | cut -d : -f 6)" = "$home" ] || exit 9
+pkill -KILL -U "$uid" || :
+userdel -- "$user"
+if getent group "$user" >/dev/null; then groupdel -- "$user"; fi
+rm -rf --one-file-system -- "$home"`;
+
+/** Homes that no purge removes, whatever passwd says. */
+const DEEP_ENOUGH = /^\/[^/]+\/[^/]+/;
+
+/**
+ * Takes away sessions with their homes, images and what services wrote; with `account`, also the service user and what the
+ * shell host keeps. Run after a rollout has taken the rest away.
+ */
+export async function purge(
+  connection: Connection,
+  left: Leftovers,
+  options: { account: boolean; signal?: AbortSignal },
+): Promise<void> {
+  const host = connection.host.name;
+  if (!DEEP_ENOUGH.test(left.home))
+    throw new ConvocateError("REFUSED", `${host}: ${left.home} is no home that may be removed: remove it by hand`);
+  const { exitCode, stderr } = await runScript(
+    connection,
+    PURGE,
+    [left.user, String(left.uid), left.home, options.account ? "yes" : "no"],
+    { timeoutMs: 600_000, allowFailure: true, ...withSignal(options.signal) },
+  );
+  if (exitCode === 9)
+    throw new ConvocateError(
+      "REFUSED",
+      `${host}: user ${left.user} is not the one of the inventory (uid ${left.uid}, home ${left.home}): it and its home stay`,
+    );
+  if (exitCode !== 0)
+    throw new ConvocateError(
+      "COMMAND_FAILED",
+      `${host}: not all was taken away (${stderr.trim().split("\n").at(-1) ?? ""}): run the same again`,
+    );
+}
