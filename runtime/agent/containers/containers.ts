@@ -25,6 +25,7 @@ export class Containers {
   readonly #currentImage: () => string | null;
   readonly #admission: Pick<Admission, "reserve">;
   readonly #cgroups: Pick<Cgroups, "inSlice">;
+  readonly #openHooks: ((id: SessionId) => Promise<string>) | undefined;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
   readonly #known = new Map<SessionId, ContainerState>();
   #watched = false;
@@ -39,6 +40,8 @@ export class Containers {
     currentImage: () => string | null;
     admission: Pick<Admission, "reserve">;
     cgroups: Pick<Cgroups, "inSlice">;
+    /** Makes what a session's hooks report to; answers with the folder that its container gets. */
+    openHooks?: (id: SessionId) => Promise<string>;
   }) {
     this.#docker = options.docker;
     this.#settings = options.settings;
@@ -46,6 +49,7 @@ export class Containers {
     this.#currentImage = options.currentImage;
     this.#admission = options.admission;
     this.#cgroups = options.cgroups;
+    this.#openHooks = options.openHooks;
   }
 
   /** Whether the event stream is open, so that what is known stays true until it says otherwise. */
@@ -109,7 +113,17 @@ export class Containers {
     );
     await Promise.all([this.#docker.remove(name), this.#docker.ensureNetwork(SESSION_NETWORK)]);
     const home = this.#homes.path(session.id);
-    await this.#docker.create(containerSpec({ session, settings: this.#settings(), image, home, shared }));
+    const hooks = await this.#openHooks?.(session.id);
+    await this.#docker.create(
+      containerSpec({
+        session,
+        settings: this.#settings(),
+        image,
+        home,
+        shared,
+        ...(hooks === undefined ? {} : { hooks }),
+      }),
+    );
     try {
       await this.#docker.start(name);
       await this.#checkSlice(name);

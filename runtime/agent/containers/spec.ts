@@ -5,6 +5,8 @@ import { SESSION_LABEL, type ContainerSpec } from "./engine.js";
 export const SESSION_NETWORK = "convocate";
 /** The home, inside every container. */
 export const CONTAINER_HOME = "/home/claude";
+/** Where a session's programs find the socket that only they have (image/bin/convocate-tell). */
+export const CONTAINER_HOOKS = "/run/convocate";
 /** SIGTERM to SIGKILL (SPEC 6.3). */
 export const STOP_GRACE_SECONDS = 10;
 
@@ -29,10 +31,12 @@ export interface SpecInput {
   home: string;
   /** Those of SHARED that exist on this host. */
   shared: readonly Shared[];
+  /** The folder with the socket of its hooks. */
+  hooks?: string;
 }
 
 /** The container of SPEC 6.4. Pure: the same input, the same container. */
-export function containerSpec({ session, settings, image, home, shared }: SpecInput): ContainerSpec {
+export function containerSpec({ session, settings, image, home, shared, hooks }: SpecInput): ContainerSpec {
   const memoryBytes = session.limits.memory_bytes ?? settings.session.limits.memory_bytes;
   const published = session.port === 0 ? null : `${session.port}/${session.protocol}`;
   return {
@@ -68,6 +72,10 @@ export function containerSpec({ session, settings, image, home, shared }: SpecIn
           Target: `${CONTAINER_HOME}/${one.inside}`,
           ReadOnly: true,
         })),
+        // Read-only: a socket can be connected to all the same, and nothing can be put into the host's /run.
+        ...(hooks === undefined
+          ? []
+          : [{ Type: "bind" as const, Source: hooks, Target: CONTAINER_HOOKS, ReadOnly: true }]),
       ],
     },
   };
