@@ -63,6 +63,11 @@ describe("a session's mood", () => {
     expect(after(prompt, pre, permission, pre)).toBe("waiting permission @2");
   });
 
+  test("is not changed by what moved before a dialog showed", () => {
+    expect(after(prompt, pre, permission, ["lively", { since_ms: 1 }])).toBe("waiting permission @2");
+    expect(after(prompt, pre, permission, ["lively", { since_ms: 3 }])).toBe("working @3");
+  });
+
   test("does not take a user who types at the prompt for a CLI that works", () => {
     expect(after(prompt, "Stop", "lively", still)).toBe("waiting finished @1");
     expect(after("SessionStart", "lively")).toBe("idle");

@@ -54,6 +54,8 @@ export function nextMood(mood: Mood, told: Told, atMs: number): Mood {
       if (mood.kind === "working") return waiting(told.dialog && asked ? asked : "silent", asked);
       return (why === "permission" || why === "question") && told.dialog === false ? waiting("silent", null) : mood;
     case "lively":
+      // Not by what moved before the dialog showed.
+      if (mood.kind === "waiting" && (told.since_ms ?? told.at_ms) < mood.sinceMs) return mood;
       return why === "permission" || why === "question" || why === "silent" ? working(asked) : mood;
     default:
       return mood;

@@ -16,6 +16,8 @@ export const Told = z.object({
   text: z.string().max(1_000).optional(),
   /** On `still`: whether a dialog of the CLI is on the screen. */
   dialog: z.boolean().optional(),
+  /** On `lively`: when the output began that has not paused since. */
+  since_ms: z.number().optional(),
 });
 export type Told = z.infer<typeof Told>;
 
