@@ -122,9 +122,7 @@ export function statusDetail(status: SessionStatus, nowMs: number): string {
       if (status.starting) return "starting";
       return status.activity
         ? `${status.activity.kind} ${shortDuration(nowMs - Date.parse(status.activity.since))}`
-        : status.starting
-          ? "starting"
-          : "";
+        : "";
     case "stopped":
       if (status.oom_killed) return "OOM-killed";
       return status.exit_code === null || status.exit_code === 0 ? "" : `exited ${status.exit_code}`;

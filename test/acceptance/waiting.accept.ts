@@ -4,7 +4,7 @@ import type { AgentEvent, Session } from "../../runtime/domain/index.js";
 import type { RpcClient } from "../../runtime/protocol/rpc/client.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { doorOf, eventually, rpcTo, running, TestAttach, type Door } from "../support/door.js";
-import { recordedBy } from "../support/recorded.js";
+import { recorded } from "../support/recorded.js";
 
 let cluster: TestCluster;
 let door: Door;
@@ -138,7 +138,7 @@ describe("what a session waits for is told apart", () => {
 
 test("the events reached the shell in their order, and the session's log has each hook as a line of JSON without escapes", async () => {
   const kinds = await eventually("the events", async () => {
-    const events: AgentEvent[] = await recordedBy(cluster, door.agentId);
+    const events: AgentEvent[] = await recorded(cluster, door.agentId);
     const ours = events
       .filter(({ type, session_id }) => session_id === session.id && /^session\./.test(type))
       .map(({ type, data }) => (type === "session.working" ? "working" : (data.why as string)));
