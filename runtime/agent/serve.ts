@@ -1,18 +1,22 @@
 import { join } from "node:path";
-import { AGENT_PORT, RELEASE, SUBSYSTEM, agentPaths, type AgentEvent } from "../domain/index.js";
+import { AGENT_PORT, RELEASE, SUBSYSTEM, agentPaths, type AgentEvent, type SessionId } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { serveRpc } from "../protocol/rpc/server.js";
 import { dial } from "../protocol/ssh/client.js";
 import { serveSsh } from "../protocol/ssh/server.js";
+import { Activity } from "./activity/activity.js";
 import { AttachCounts } from "./attach/counts.js";
 import { AttachDoor } from "./attach/door.js";
-import { endLeftovers, hostProcesses, type HostProcesses } from "./attach/end-client.js";
+import { hostProcesses, type HostProcesses } from "./attach/end-client.js";
 import { InputStreams } from "./attach/streams.js";
 import { detachAll } from "./attach/tmux.js";
 import { Admission } from "./capacity/admission.js";
 import { CapacityReport, hostTotal } from "./capacity/capacity.js";
 import { HostCgroups, type Cgroups } from "./capacity/cgroups.js";
 import { DiskUse } from "./capacity/disk-use.js";
+import { AfterBoot } from "./boot/after-boot.js";
+import { bootId } from "./boot/boot-id.js";
+import { recover } from "./boot/recover.js";
 import { systemClock, timestamp, type Clock } from "./clock.js";
 import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
@@ -68,6 +72,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const { agentId, settings } = await readIdentity(paths);
   const live = await LiveSettings.open(settings, paths.settingsChange, log);
   const upSince = clock.now();
+  const boot = bootId();
   const currentImage = (): string | null => readCurrentImage(paths);
 
   const spool = started.use(new Spool({ path: join(paths.events, "spool.db"), agentId, clock, log }));
@@ -77,6 +82,8 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   await store.tidy();
   const homes = new Homes(settings.home, settings);
   await homes.tidy((id) => store.get(id) !== undefined, log);
+  const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));
+  await activity.reopen((id) => store.get(id) !== undefined);
   const diskUse = started.use(new DiskUse({ homes: () => store.all().map(({ id }) => homes.path(id)), clock, log }));
   const admission = new Admission({
     docker,
@@ -93,6 +100,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     currentImage,
     admission,
     cgroups,
+    openHooks: (id) => activity.open(id),
   });
   const capacity = new CapacityReport({ docker, cgroups, admission, diskUse: () => diskUse.total(), clock });
   await capacity.begin();
@@ -109,13 +117,32 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     clock,
     attached: (id) => counts.of(id),
     detachAll: (id) => detachAll(docker, settings, id),
+    boot,
+    activity: (id, startedAt) => activity.of(id, startedAt),
+    forget: (id) => activity.close(id),
   });
+  const afterBoot = started.use(
+    new AfterBoot({
+      boot,
+      store,
+      state: (id) => containers.state(id),
+      start: (id) => sessions.startAfterBoot(id),
+      clock,
+      log,
+    }),
+  );
 
   events.emit("agent.started", null, { name: settings.name, release: RELEASE, image: currentImage() });
-  const watch = started.use(new DockerWatch({ docker, containers, spool, clock, log }));
+  const onEnd = (id: SessionId): void => afterBoot.ended(id);
+  const watch = started.use(new DockerWatch({ docker, containers, spool, clock, log, onEnd }));
   watch.start();
   started.use(new ImageWatch({ docker, spool, clock, log })).start();
-  void endAllLeftovers(docker, containers, processes, clock, log);
+  const over = new AbortController();
+  const recovered = recover({ docker, containers, activity, afterBoot, processes, clock, log }, over.signal);
+  started.defer(async () => {
+    over.abort();
+    await recovered;
+  });
 
   const peers = new PeerWatch(events, clock);
   const peerCheck = setInterval(() => peers.check(), PEER_CHECK_MS);
@@ -200,23 +227,4 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       await running.disposeAsync();
     })());
   return { port: server.port, close, [Symbol.asyncDispose]: close };
-}
-
-/** An agent that was killed left its attaches' tmux clients in the containers; they would shrink everybody's window. */
-async function endAllLeftovers(
-  docker: DockerEngine,
-  containers: Containers,
-  processes: HostProcesses,
-  clock: Clock,
-  log: Log,
-): Promise<void> {
-  try {
-    let ended = 0;
-    for (const state of (await containers.all()).values()) {
-      if (state.running) ended += await endLeftovers(docker, state, processes, clock);
-    }
-    if (ended > 0) log.info({ ended }, "ended attaches that an earlier agent left");
-  } catch (error) {
-    log.warn({ error: String(error) }, "could not look for attaches that an earlier agent left");
-  }
 }

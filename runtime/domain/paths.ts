@@ -39,6 +39,8 @@ export const agentPaths = {
   settings: "/etc/convocate-agent/settings.json",
   sessions: "/var/lib/convocate-agent/sessions",
   events: "/var/lib/convocate-agent/events",
+  /** A folder per session that runs, with the socket of its hooks; gone with every boot, as the containers' processes are. */
+  running: "/run/convocate-agent/sessions",
   /** What `settings-set` changed. */
   settingsChange: "/var/lib/convocate-agent/settings.json",
 } as const;

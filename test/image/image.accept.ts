@@ -144,6 +144,40 @@ describe("a session", () => {
     expect(await session.inspect("{{.State.Running}}")).toBe("true");
   });
 
+  test("tells what its hooks and its pane say, in its log, to an agent and for one that was away", async () => {
+    await using session = await start();
+    const screen = await ready(await session.attach());
+    await say(screen, "wait: 30");
+    await screen.shows("esc to interrupt");
+    await eventually("the turn is interrupted", async () => {
+      screen.type("\x1b");
+      await sleep(500);
+      return !screen.text().includes("esc to interrupt");
+    });
+    const told = async () =>
+      (await session.exec("cat", "/tmp/.convocate/told"))
+        .split("\n")
+        .map((line) => JSON.parse(line) as { event: string; text?: string });
+    await eventually("the pane is still", async () => {
+      const names = (await told()).map(({ event }) => event);
+      return names.lastIndexOf("still") > names.indexOf("UserPromptSubmit");
+    });
+    expect(await told()).toContainEqual(expect.objectContaining({ event: "UserPromptSubmit", text: "wait: 30" }));
+
+    const log = async () => (await docker("logs", session.name)).split("\n");
+    expect((await log()).map((line) => (JSON.parse(line) as { event: string }).event)).toEqual([
+      "SessionStart",
+      "UserPromptSubmit",
+    ]);
+    // What a session's own programs write there cannot reach a reader's terminal as more than text.
+    const write = `printf '%s\\n' '{"a":"\\u001b[31m\\u009b5m"}' "$(printf '\\033[2J')" >/tmp/.convocate/log`;
+    await session.exec("sh", "-c", write);
+    await eventually("the line is logged", async () => (await log()).length === 3);
+    expect((await log())[2]).toBe('{"a":"\\u001b[31m 5m"}');
+    await docker("stop", session.name);
+    expect((await log()).at(-1)).toContain('"event":"SessionEnd"');
+  });
+
   test("says how Claude ended, starts it again at Enter, and goes on with the conversation at c", async () => {
     await using session = await start();
     const screen = await ready(await session.attach());

@@ -25,6 +25,7 @@ export class Containers {
   readonly #currentImage: () => string | null;
   readonly #admission: Pick<Admission, "reserve">;
   readonly #cgroups: Pick<Cgroups, "inSlice" | "oomKills">;
+  readonly #openHooks: ((id: SessionId) => Promise<string>) | undefined;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
   readonly #known = new Map<SessionId, ContainerState>();
   /** Containers that Docker told are out of memory. */
@@ -41,6 +42,8 @@ export class Containers {
     currentImage: () => string | null;
     admission: Pick<Admission, "reserve">;
     cgroups: Pick<Cgroups, "inSlice" | "oomKills">;
+    /** Makes what a session's hooks report to; answers with the folder that its container gets. */
+    openHooks?: (id: SessionId) => Promise<string>;
   }) {
     this.#docker = options.docker;
     this.#settings = options.settings;
@@ -48,6 +51,7 @@ export class Containers {
     this.#currentImage = options.currentImage;
     this.#admission = options.admission;
     this.#cgroups = options.cgroups;
+    this.#openHooks = options.openHooks;
   }
 
   /** Whether the event stream is open, so that what is known stays true until it says otherwise. */
@@ -112,6 +116,7 @@ export class Containers {
       this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),
       this.#docker.remove(name),
     ]);
+    const hooks = await this.#openHooks?.(session.id);
     await this.#docker.create(
       containerSpec({
         session,
@@ -121,6 +126,7 @@ export class Containers {
         shared: mounts,
         nameServers: await nameServers(settings.session.dns, gateway),
         ipv6: await hasIpv6(),
+        ...(hooks === undefined ? {} : { hooks }),
       }),
     );
     try {

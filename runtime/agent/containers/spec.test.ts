@@ -41,6 +41,15 @@ function spec(change: Partial<Metadata> = {}, settings: object = {}, host: Host 
 }
 
 describe("a session's container", () => {
+  test("has the folder of its own hooks, and cannot write there", () => {
+    const folder = `/run/convocate-agent/sessions/${id}`;
+    const settings = AgentSettings.parse({ name: "a" });
+    const { HostConfig } = containerSpec({ session, settings, image: "i", home: "/h", shared: [], hooks: folder });
+    expect(HostConfig?.Mounts?.slice(1)).toEqual([
+      { Type: "bind", Source: folder, Target: "/run/convocate", ReadOnly: true },
+    ]);
+  });
+
   test("is named and labelled by the session, and outlives its process", () => {
     expect(spec()).toMatchObject({
       name: `convocate-session-${id}`,

@@ -7,6 +7,8 @@ export const SESSION_NETWORK = "convocate";
 export const DOCKER_SOCKET = "/var/run/docker.sock";
 /** The home, inside every container. */
 export const CONTAINER_HOME = "/home/claude";
+/** Where a session's programs find the socket that only they have (image/bin/convocate-tell). */
+export const CONTAINER_HOOKS = "/run/convocate";
 /** SIGTERM to SIGKILL (SPEC 6.3). */
 export const STOP_GRACE_SECONDS = 10;
 
@@ -35,10 +37,21 @@ export interface SpecInput {
   nameServers: readonly string[];
   /** Whether this host has IPv6, and a public port can be published on its addresses, too. */
   ipv6: boolean;
+  /** The folder with the socket of its hooks. */
+  hooks?: string;
 }
 
 /** The container of SPEC 6.4. Pure: the same input, the same container. */
-export function containerSpec({ session, settings, image, home, shared, nameServers, ipv6 }: SpecInput): ContainerSpec {
+export function containerSpec({
+  session,
+  settings,
+  image,
+  home,
+  shared,
+  nameServers,
+  ipv6,
+  hooks,
+}: SpecInput): ContainerSpec {
   const memoryBytes = session.limits.memory_bytes ?? settings.session.limits.memory_bytes;
   const published = session.port === 0 ? null : `${session.port}/${session.protocol}`;
   return {
@@ -76,6 +89,10 @@ export function containerSpec({ session, settings, image, home, shared, nameServ
           ...(readOnly ? { ReadOnly: true } : {}),
         })),
         ...(session.docker ? [{ Type: "bind" as const, Source: DOCKER_SOCKET, Target: DOCKER_SOCKET }] : []),
+        // Read-only: a socket can be connected to all the same, and nothing can be put into the host's /run.
+        ...(hooks === undefined
+          ? []
+          : [{ Type: "bind" as const, Source: hooks, Target: CONTAINER_HOOKS, ReadOnly: true }]),
       ],
     },
   };

@@ -22,6 +22,7 @@ export class DockerWatch implements AsyncDisposable {
   readonly #spool: Spool;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #onEnd: (id: SessionId) => void;
   readonly #stop = new AbortController();
   readonly #stopping = new Map<string, number>();
   /** When a container was last reported as out of memory. */
@@ -29,12 +30,21 @@ export class DockerWatch implements AsyncDisposable {
   #observed = new Map<string, Observed>();
   #done: Promise<void> = Promise.resolve();
 
-  constructor(options: { docker: DockerEngine; containers: Containers; spool: Spool; clock: Clock; log: Log }) {
+  constructor(options: {
+    docker: DockerEngine;
+    containers: Containers;
+    spool: Spool;
+    clock: Clock;
+    log: Log;
+    /** A session's container ended, however that came to be known. */
+    onEnd?: (id: SessionId) => void;
+  }) {
     this.#docker = options.docker;
     this.#containers = options.containers;
     this.#spool = options.spool;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#onEnd = options.onEnd ?? (() => undefined);
   }
 
   start(): void {
@@ -154,6 +164,7 @@ export class DockerWatch implements AsyncDisposable {
   #end(id: SessionId, exitCode: number | null, oomKilled: boolean, asked: boolean, observed: Observed): void {
     const type = asked || exitCode === 0 ? "container.stopped" : "container.died";
     this.#report(type, id, { exit_code: exitCode, oom_killed: oomKilled }, observed);
+    this.#onEnd(id);
   }
 
   #report(

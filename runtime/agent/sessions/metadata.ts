@@ -41,6 +41,8 @@ export const Metadata = z.object({
   /** Whether its container ever started, so that the next one goes on with the conversation. */
   started_before: z.boolean(),
   transfer: Transfer.optional(),
+  /** The boot of the host in which it was last started, until it is killed or ends by itself (boot/after-boot.ts). */
+  runs_in_boot: z.string().nullish(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 

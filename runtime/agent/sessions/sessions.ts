@@ -14,7 +14,7 @@ import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
 import { choosePort } from "./ports.js";
-import { sessionView, type ContainerKnowledge } from "./view.js";
+import { sessionView, type ContainerKnowledge, type RunningActivity } from "./view.js";
 
 export interface SessionsOptions {
   agentId: AgentId;
@@ -28,6 +28,12 @@ export interface SessionsOptions {
   attached: (id: SessionId) => number;
   /** Detaches every client of a running session; answers with how many there were. */
   detachAll: (id: SessionId) => Promise<number>;
+  /** This boot of the host (boot/boot-id.ts). */
+  boot?: string;
+  /** Whether a running session's CLI works or waits; nothing is known of it when left out. */
+  activity?: (id: SessionId, startedAt: string) => RunningActivity;
+  /** A session's container is gone for good, and nothing that was made for it is needed any more. */
+  forget?: (id: SessionId) => Promise<void>;
 }
 
 /** The operations of SPEC 6.3. Those that change a session run alone on it. */
@@ -120,9 +126,22 @@ export class Sessions {
     this.find(id);
     await this.#with.locks.run(id, "kill", async () => {
       this.find(id);
+      await this.#with.store.update(id, { runs_in_boot: null });
       await this.#with.containers.stop(id);
     });
     return this.get(id);
+  }
+
+  /** Starts a session that ran when the host went down; nothing happens when it was started or killed since. */
+  async startAfterBoot(id: SessionId): Promise<void> {
+    await this.#with.locks.run(id, "restart", async () => {
+      const { store, containers, boot } = this.#with;
+      const session = store.get(id);
+      if (!session?.runs_in_boot || session.runs_in_boot === boot) return;
+      if ((await containers.state(id))?.running) return;
+      using admitted = await containers.admit(session);
+      await this.#start(session, admitted);
+    });
   }
 
   async background(id: SessionId): Promise<number> {
@@ -134,10 +153,11 @@ export class Sessions {
   async delete(id: SessionId): Promise<void> {
     this.find(id);
     await this.#with.locks.run(id, "delete", async () => {
-      const { containers, homes, store, events } = this.#with;
+      const { containers, homes, store, events, forget } = this.#with;
       const session = this.find(id);
       await containers.stop(id);
       await containers.remove(id);
+      await forget?.(id);
       await homes.remove(id);
       await store.remove(id);
       events.emit("container.deleted", id, { name: session.name, dns_name: session.dns_name });
@@ -253,13 +273,21 @@ export class Sessions {
   }
 
   async #start(session: Metadata, admitted: Admitted): Promise<void> {
-    const { store, containers, clock } = this.#with;
-    await containers.start(session, admitted);
+    const { store, containers, clock, boot = null } = this.#with;
+    const before = session.runs_in_boot ?? null;
+    // Before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
+    await store.update(session.id, { runs_in_boot: boot });
+    try {
+      await containers.start(session, admitted);
+    } catch (error) {
+      await store.update(session.id, { runs_in_boot: before }).catch(() => undefined);
+      throw error;
+    }
     await store.update(session.id, { started_before: true, last_accessed_at: timestamp(clock) });
   }
 
   #view(metadata: Metadata, known: ContainerKnowledge): Session {
-    const { agentId, locks, attached } = this.#with;
-    return sessionView(agentId, metadata, known, locks.holder(metadata.id), attached(metadata.id));
+    const { agentId, locks, attached, activity } = this.#with;
+    return sessionView(agentId, metadata, known, locks.holder(metadata.id), attached(metadata.id), activity);
   }
 }

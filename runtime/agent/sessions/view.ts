@@ -1,4 +1,4 @@
-import type { AgentId, Session, SessionStatus } from "../../domain/index.js";
+import type { AgentId, Session, SessionId, SessionStatus } from "../../domain/index.js";
 import type { ContainerState } from "../containers/engine.js";
 import type { Held } from "./locks.js";
 import type { Metadata } from "./metadata.js";
@@ -6,14 +6,22 @@ import type { Metadata } from "./metadata.js";
 /** What is known of a session's container: its state, that there is none, or why Docker could not be asked. */
 export type ContainerKnowledge = { container: ContainerState | null } | { error: string };
 
-export function sessionStatus(known: ContainerKnowledge, held: Held | undefined, attached: number): SessionStatus {
+/** What a running status says of its CLI. */
+export type RunningActivity = Pick<Extract<SessionStatus, { state: "running" }>, "activity" | "starting">;
+
+export function sessionStatus(
+  known: ContainerKnowledge,
+  held: Held | undefined,
+  attached: number,
+  activity: (startedAt: string) => RunningActivity = () => ({}),
+): SessionStatus {
   if (held) return { state: "locked", operation: held.operation, since: held.since };
   if ("error" in known) return { state: "error", message: known.error };
   const { container } = known;
   if (!container?.startedAt) return { state: "stopped", exit_code: null, oom_killed: false };
   if (container.running) {
     const oom = container.oomKills ? { oom_kills: container.oomKills } : {};
-    return { state: "running", attached, started_at: container.startedAt, ...oom };
+    return { state: "running", attached, started_at: container.startedAt, ...oom, ...activity(container.startedAt) };
   }
   // Docker remembers that there was a kill in it; one that ended well after that was not ended by it.
   const oomKilled = container.oomKilled && container.exitCode !== 0;
@@ -26,6 +34,7 @@ export function sessionView(
   known: ContainerKnowledge,
   held: Held | undefined,
   attached: number,
+  activity: (id: SessionId, startedAt: string) => RunningActivity = () => ({}),
 ): Session {
   const { transfer } = metadata;
   return {
@@ -44,6 +53,6 @@ export function sessionView(
     image: "container" in known ? (known.container?.image ?? null) : null,
     ...(transfer?.state === "moved"
       ? { moved_to: transfer.to, status: { state: "locked", operation: "move", since: transfer.since, stale: true } }
-      : { status: sessionStatus(known, held, attached) }),
+      : { status: sessionStatus(known, held, attached, (startedAt) => activity(metadata.id, startedAt)) }),
   };
 }
