@@ -3,9 +3,12 @@ import { join } from "node:path";
 import {
   agentKeyFiles,
   ConvocateError,
+  EffectiveSettings,
   newSessionId,
   SUBSYSTEM,
   type AgentId,
+  type Capacity,
+  type SettingsChange,
   type Session,
   type SessionId,
 } from "../../runtime/domain/index.js";
@@ -34,6 +37,10 @@ export class FakeAgent implements AsyncDisposable {
   before: (op: string) => Promise<void> = async () => undefined;
   /** Set by a test: what an attach is answered with instead of being served. */
   refuseAttach: { code: string; error: string } | null = null;
+  /** Null: an agent too old to know the op. */
+  capacity: Capacity | null = null;
+  settings: SettingsChange = {};
+  log: { timestamp: string; text: string }[] = [];
   /** Bytes that end an attach with status 0, as tmux's detach key does. */
   detachKey = "\x02d";
   /** Acknowledge input at once, or never. */
@@ -181,6 +188,10 @@ export class FakeAgent implements AsyncDisposable {
           known ??
           this.addSession(params.name, {
             port: params.port === -1 ? 1001 : params.port,
+            dns_name: params.dns_name,
+            limits: params.limits,
+            public: params.public,
+            docker: params.docker,
             status: params.start ? running : stopped,
           });
         this.#created.set(params.request_id, session);
@@ -209,7 +220,55 @@ export class FakeAgent implements AsyncDisposable {
         this.sessions.delete(id);
         return {};
       },
+      edit: async ({ id, limits, ...changed }) => {
+        await came("edit");
+        const session = find(id);
+        const kept = Object.entries({ ...session.limits, ...limits }).filter(([, value]) => value !== null);
+        const edited = { ...session, ...defined(changed), limits: Object.fromEntries(kept), restart_to_apply: true };
+        this.sessions.set(id, edited);
+        return edited;
+      },
+      clone: async ({ id, name }) => {
+        await came("clone");
+        const { limits } = find(id);
+        const session = this.addSession(name, { limits, status: stopped });
+        return { session, skipped: [{ path: "run/x.sock", kind: "socket" }], skipped_total: 3 };
+      },
+      override: async ({ id, force }) => {
+        await came("override");
+        const session = find(id);
+        if (session.status.state === "locked" && !session.status.stale && !force)
+          throw new ConvocateError("SESSION_LOCKED", "under way");
+        return change(session, stopped);
+      },
+      "settings-get": async () => ({ effective: this.#effective(), changes: this.settings }),
+      "settings-set": async ({ changes }) => {
+        await came("settings-set");
+        this.settings = { ...this.settings, ...changes };
+        return { effective: this.#effective(), changes: this.settings };
+      },
+      capacity: async () => {
+        if (!this.capacity) throw new ConvocateError("UNKNOWN_OP", "no such op");
+        return this.capacity;
+      },
+      logs: async ({ lines, after }) => ({
+        lines: this.log.filter(({ timestamp }) => after === undefined || timestamp > after).slice(-lines),
+      }),
     };
+  }
+
+  #effective(): EffectiveSettings {
+    const stack = {
+      cpu_percent: 90,
+      memory_percent: 90,
+      disk_percent: 90,
+      cpus: 0.5,
+      memory_bytes: 2 * 1024 ** 3,
+      disk_bytes: 5 * 1024 ** 3,
+      pids: 4096,
+    };
+    const changes = Object.entries(this.settings).filter(([, value]) => value !== null && value !== undefined);
+    return EffectiveSettings.parse({ ...stack, ...Object.fromEntries(changes) });
   }
 
   async #attach(channel: ServedChannel): Promise<void> {
@@ -248,4 +307,9 @@ export class FakeAgent implements AsyncDisposable {
 
 function keyText(dir: string, name: string): string {
   return readFileSync(join(dir, name), "utf8");
+}
+
+/** Without the fields that a caller left out. */
+function defined<T extends object>(fields: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never;
 }

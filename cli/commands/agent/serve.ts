@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { pino } from "pino";
 import { AGENT_PORT } from "../../../runtime/domain/index.js";
 import { serveAgent } from "../../../runtime/agent/index.js";
+import { serviceLog } from "../../output/log.js";
 import { interruptSignal } from "../../output/run.js";
 import { portNumber } from "../port.js";
 import { requireRoot } from "./root.js";
@@ -13,7 +13,7 @@ export function agentServe(): Command {
     .option("--port <port>", "tcp port to listen on", portNumber, AGENT_PORT)
     .action(async ({ port }: { port: number }) => {
       requireRoot("serve");
-      const log = pino({ base: null, timestamp: pino.stdTimeFunctions.isoTime });
+      const log = serviceLog();
       const told = new AbortController();
       const onTerm = (): void => told.abort();
       process.once("SIGTERM", onTerm);

@@ -8,7 +8,7 @@ import { LIST_TIMEOUT_MS, resolveSession } from "./resolve.js";
 export function attach(client: Client): Command {
   return new Command("attach")
     .description("attach this terminal to a session; Ctrl-b d detaches, the session goes on")
-    .argument("<session>", "its name, or the beginning of its id")
+    .argument("<session>", "the beginning of its name or id")
     .option("--read-only", "only watch; Ctrl-b d or Ctrl-C leaves")
     .action(async (wanted: string, options: { readOnly?: true }) => {
       const terminal = await client.terminal();

@@ -1,5 +1,5 @@
-import { ConvocateError } from "../../../runtime/domain/index.js";
-import type { Cluster, Terminal } from "../../../runtime/shell/index.js";
+import { ConvocateError, shellPaths } from "../../../runtime/domain/index.js";
+import type { Cluster, HistoryItem, HistoryOptions, Terminal } from "../../../runtime/shell/index.js";
 import { processOutput, type Output } from "../../output/print.js";
 import { interruptSignal } from "../../output/run.js";
 
@@ -10,6 +10,8 @@ export interface Client {
   readonly signal: AbortSignal;
   /** @throws ConvocateError WRONG_UID unless this process is the service user's. */
   open(): Promise<Cluster>;
+  /** Events that convocate-status has kept. @throws ConvocateError WRONG_UID, UNREACHABLE. */
+  history(options: Omit<HistoryOptions, "path" | "signal">): Promise<AsyncIterable<HistoryItem>>;
   /** @throws ConvocateError BAD_USAGE when there is none. */
   terminal(): Promise<Terminal>;
   /** Asks one line; null when nobody is there to answer. */
@@ -21,9 +23,11 @@ export const processClient: Client = {
   out: processOutput,
   signal: interruptSignal,
   async open() {
-    const shell = await import("../../../runtime/shell/index.js");
-    refuseOthers(process.getuid?.() ?? -1, await shell.findServiceUser(), process.argv.slice(2));
-    return await shell.openCluster({ signal: interruptSignal });
+    return await (await shellForUser()).openCluster({ signal: interruptSignal });
+  },
+  async history(options) {
+    const { readHistory } = await shellForUser();
+    return readHistory({ ...options, path: shellPaths.statusSocket, signal: interruptSignal });
   },
   async terminal() {
     const { processTerminal } = await import("../../../runtime/shell/index.js");
@@ -40,6 +44,12 @@ export const processClient: Client = {
     }
   },
 };
+
+async function shellForUser(): Promise<typeof import("../../../runtime/shell/index.js")> {
+  const shell = await import("../../../runtime/shell/index.js");
+  refuseOthers(process.getuid?.() ?? -1, await shell.findServiceUser(), process.argv.slice(2));
+  return shell;
+}
 
 /** SPEC 3: only the service user, since the keys that reach the agents are its own. */
 export function refuseOthers(uid: number, user: { name: string; uid: number } | null, args: readonly string[]): void {

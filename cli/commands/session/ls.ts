@@ -1,9 +1,12 @@
 import { Command } from "commander";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConvocateError, shortDuration, statusCharacter, statusDetail } from "../../../runtime/domain/index.js";
-import type { SessionView } from "../../../runtime/shell/index.js";
+import type { Cluster, SessionView } from "../../../runtime/shell/index.js";
+import { printJson, printJsonLine } from "../../output/json.js";
+import type { Shape } from "../../output/shapes.js";
 import { tableLines, type Column } from "../../output/table.js";
 import type { Client } from "./client.js";
-import { LIST_TIMEOUT_MS, noAgents, unreachable, whyNot } from "./resolve.js";
+import { LIST_TIMEOUT_MS, noAgents, sessionJson, unreachable, whyNot } from "./resolve.js";
 
 const COLUMNS: readonly Column[] = [
   { title: " " },
@@ -15,30 +18,24 @@ const COLUMNS: readonly Column[] = [
   { title: "USED" },
   { title: "ID" },
 ];
+/** Ages in the table move on by themselves; changes show within a tenth of a second. */
+const REDRAW_MS = 5000;
+const GATHER_MS = 100;
 
 /** `convocate ls`: every session of every agent that answers in time. */
 export function ls(client: Client): Command {
   return new Command("ls")
     .description("list the sessions of all agents")
-    .option("--json", "print JSON")
+    .option("--watch", "go on, and show every change; Ctrl-C ends it")
+    .option("--json", "print JSON; with --watch a line for each change")
     .addHelpText("after", "\nExit code 3 when no agent answered; those that did not are named on stderr.")
-    .action(async (options: { json?: true }) => {
+    .action(async (options: { watch?: true; json?: true }) => {
       await using cluster = await client.open();
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
-      const views = cluster.sessions().sort(byNameThenAgent);
+      if (options.watch) return await watch(client, cluster, options.json === true);
       const silent = unreachable(cluster);
-      if (options.json) {
-        client.out.json({
-          sessions: views.map((view) => ({ ...view.session, agent: view.agentName, reachable: view.reachable })),
-          unreachable: silent.map((agent) => ({
-            agent_id: agent.id,
-            agent: agent.name,
-            error: agent.connection.state === "connecting" ? (agent.connection.error ?? null) : null,
-          })),
-        });
-      } else {
-        for (const line of tableLines(COLUMNS, views.map(row), client.out.columns)) client.out.line(line);
-      }
+      if (options.json) printJson(client.out, "ls", listJson(cluster));
+      else for (const line of listLines(cluster, client.out.columns)) client.out.line(line);
       const count = cluster.agents().length;
       if (count === 0) client.out.note(noAgents().message);
       else if (silent.length === count) throw new ConvocateError("UNREACHABLE", silent.map(whyNot).join("; "));
@@ -46,8 +43,63 @@ export function ls(client: Client): Command {
     });
 }
 
+/** Until the signal: on a terminal one screen in place, else a list for each change. */
+async function watch(client: Client, cluster: Cluster, json: boolean): Promise<void> {
+  const { out, signal } = client;
+  let changed = Promise.withResolvers<undefined>();
+  const off = cluster.subscribe(() => changed.resolve(undefined));
+  let last = "";
+  try {
+    while (!signal.aborted) {
+      const list = json ? listJson(cluster) : listLines(cluster, out.columns);
+      const text = JSON.stringify(list);
+      if (text !== last) {
+        if (json) printJsonLine(out, "ls", list as Shape<"ls">);
+        else showLines(client, list as string[], last === "");
+        last = text;
+      }
+      changed = Promise.withResolvers();
+      await Promise.race([changed.promise, sleep(REDRAW_MS, undefined, { signal })]).catch(() => undefined);
+      await sleep(GATHER_MS, undefined, { signal }).catch(() => undefined);
+    }
+  } finally {
+    off();
+  }
+}
+
+function showLines({ out }: Client, lines: readonly string[], first: boolean): void {
+  if (out.rows === null) {
+    if (!first) out.line("");
+    for (const line of lines) out.line(line);
+    return;
+  }
+  const room = Math.max(2, out.rows - 1);
+  const shown = lines.length > room ? [...lines.slice(0, room - 1), `… and ${lines.length - room + 1} more`] : lines;
+  out.screen(shown);
+}
+
+function listJson(cluster: Cluster): Shape<"ls"> {
+  return {
+    sessions: cluster.sessions().sort(byNameThenAgent).map(sessionJson),
+    unreachable: unreachable(cluster).map((agent) => ({
+      agent_id: agent.id,
+      agent: agent.name,
+      error: agent.connection.state === "connecting" ? (agent.connection.error ?? null) : null,
+    })),
+  };
+}
+
+function listLines(cluster: Cluster, columns: number | null): string[] {
+  return tableLines(COLUMNS, cluster.sessions().sort(byNameThenAgent).map(row), columns);
+}
+
+/** By character, not by locale: the same on every host, and a hundred times quicker. */
 function byNameThenAgent(a: SessionView, b: SessionView): number {
-  return a.session.name.localeCompare(b.session.name) || a.agentName.localeCompare(b.agentName);
+  return compare(a.session.name, b.session.name) || compare(a.agentName, b.agentName);
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function row({ session, agentName, reachable }: SessionView): string[] {
@@ -58,8 +110,19 @@ function row({ session, agentName, reachable }: SessionView): string[] {
     agentName,
     session.port === 0 ? "-" : `${session.port}/${session.protocol}`,
     session.dns_name ?? "-",
-    statusDetail(session.status, nowMs),
+    detail({ session, agentName, reachable }, nowMs),
     shortDuration(nowMs - Date.parse(session.last_accessed_at)),
     session.id.slice(0, 8),
   ];
+}
+
+/** What there is to say beside the state, the warnings that every list shows (SPEC 6.3, 6.4) among it. */
+function detail({ session }: SessionView, nowMs: number): string {
+  return [
+    statusDetail(session.status, nowMs),
+    session.docker ? "has Docker's socket" : "",
+    session.restart_to_apply ? "restart to apply" : "",
+  ]
+    .filter((part) => part !== "")
+    .join(", ");
 }

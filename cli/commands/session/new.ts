@@ -1,43 +1,78 @@
-import { Command, InvalidArgumentError, Option } from "commander";
-import type { z } from "zod";
-import { ConvocateError, DnsName, SessionName, WantedPort } from "../../../runtime/domain/index.js";
+import { Command, Option } from "commander";
+import { ConvocateError } from "../../../runtime/domain/index.js";
+import { printJson } from "../../output/json.js";
 import { attachTo } from "./attach.js";
 import type { Client } from "./client.js";
-import { emptiestAgent, LIST_TIMEOUT_MS, resolveAgent } from "./resolve.js";
+import {
+  dnsName,
+  limitOptions,
+  limitsFrom,
+  publishedPort,
+  seconds,
+  sessionName,
+  type LimitOptions,
+} from "./options.js";
+import { emptiestAgent } from "./place.js";
+import { LIST_TIMEOUT_MS, resolveAgent, sessionJson } from "./resolve.js";
+import { WAIT_SECONDS, waitUntilReady } from "./wait.js";
 
-interface Options {
+interface Options extends LimitOptions {
   agent?: string;
   port: number;
   protocol: "tcp" | "udp";
+  public?: true;
   dns?: string;
+  docker?: true;
   start: boolean;
+  wait?: number | true;
   attach?: true;
   json?: true;
 }
 
-/** `convocate new`: a session on the agent that is named, or on the one with the fewest running sessions. */
+/** `convocate new`: a session on the agent that is named, or on the one with the most free capacity. */
 export function newSession(client: Client): Command {
-  return new Command("new")
+  const command = new Command("new")
     .description("create a session and start it")
-    .argument("<name>", "1 to 64 of letters, digits, _ and -, no - first", (text) => parsed(SessionName, text))
-    .option("--agent <name|id>", "where; default: the agent with the fewest running sessions")
-    .option("--port <number>", "publish this port; -1: the first free one from 1001 up; 0: none", parsePort, 0)
+    .argument("<name>", "1 to 64 of letters, digits, _ and -, no - first", sessionName)
+    .option("--agent <name|id>", "where; default: the agent with the most free capacity")
+    .option("--port <number>", "publish this port; -1: the first free one from 1001 up; 0: none", publishedPort, 0)
     .addOption(new Option("--protocol <protocol>", "of the published port").choices(["tcp", "udp"]).default("tcp"))
-    .option("--dns <name>", "DNS name of the session in the cluster", (text) => parsed(DnsName, text))
+    .option("--public", "publish the port on every address of the agent, not on its loopback alone")
+    .option("--dns <name>", "DNS name of the session in the cluster", dnsName);
+  return limitOptions(command)
+    .option("--docker", "give it the agent's Docker socket, which makes it root there")
     .option("--no-start", "only create it; it is started otherwise")
+    .option("--wait [seconds]", `wait until its CLI shows its prompt, ${WAIT_SECONDS} s unless told`, seconds)
     .option("--attach", "attach to it at once")
     .option("--json", "print the session as JSON")
     .action(async (name: string, options: Options) => {
-      if (options.attach && !options.start)
-        throw new ConvocateError("BAD_USAGE", "--attach needs a session that runs: leave out --no-start");
+      if ((options.attach || options.wait !== undefined) && !options.start)
+        throw new ConvocateError("BAD_USAGE", "--attach and --wait need a session that runs: leave out --no-start");
       const terminal = options.attach ? await client.terminal() : null;
       await using cluster = await client.open();
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+      const limits = limitsFrom(options);
       const agent =
-        options.agent === undefined ? emptiestAgent(cluster) : resolveAgent(cluster.agents(), options.agent);
+        options.agent === undefined
+          ? await emptiestAgent(cluster, limits)
+          : resolveAgent(cluster.agents(), options.agent);
       const { port, protocol, start } = options;
-      const session = await cluster.create(agent.id, { name, port, protocol, start, dns_name: options.dns ?? null });
-      if (options.json) client.out.json({ ...session, agent: agent.name });
+      let session = await cluster.create(agent.id, {
+        name,
+        port,
+        protocol,
+        start,
+        dns_name: options.dns ?? null,
+        limits,
+        public: options.public ?? false,
+        docker: options.docker ?? false,
+      });
+      if (options.wait !== undefined) {
+        const timeoutMs = (options.wait === true ? WAIT_SECONDS : options.wait) * 1000;
+        ({ session } = await waitUntilReady(cluster, session.id, { timeoutMs, signal: client.signal }));
+      }
+      if (options.json)
+        printJson(client.out, "session", sessionJson({ session, agentName: agent.name, reachable: true }));
       else {
         const published = session.port === 0 ? "" : `, port ${session.port}/${session.protocol}`;
         const state = start ? "started" : "created";
@@ -45,15 +80,4 @@ export function newSession(client: Client): Command {
       }
       if (terminal) await attachTo(client, cluster, session, terminal, "rw");
     });
-}
-
-function parsePort(text: string): number {
-  if (!/^-?[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
-  return parsed(WantedPort, Number(text));
-}
-
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new InvalidArgumentError(`${result.error.issues.map((issue) => issue.message).join("; ")}.`);
 }

@@ -1,21 +1,25 @@
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import type { AgentView, Cluster, SessionView } from "../../../runtime/shell/index.js";
+import type { Shape } from "../../output/shapes.js";
 
 /** How long a verb waits for agents to say what they have. */
 export const LIST_TIMEOUT_MS = 2000;
 
 /**
- * A session by exact name, else by unique prefix of its id.
+ * A session by exact name, else by unique prefix of its id or, unless `prefixes` is false, of its name.
  * @throws ConvocateError AMBIGUOUS_NAME with the candidates, SESSION_NOT_FOUND with the agents that could not be asked.
  */
-export function resolveSession(cluster: Pick<Cluster, "sessions" | "agents">, wanted: string): SessionView {
+export function resolveSession(
+  cluster: Pick<Cluster, "sessions" | "agents">,
+  wanted: string,
+  { prefixes = true }: { prefixes?: boolean } = {},
+): SessionView {
   const all = cluster.sessions();
   const byName = all.filter((view) => view.session.name === wanted);
-  const prefix = wanted.toLowerCase();
-  const found =
-    byName.length > 0
-      ? byName
-      : all.filter((view) => /^[0-9a-f-]+$/.test(prefix) && view.session.id.startsWith(prefix));
+  const id = /^[0-9A-Fa-f-]+$/.test(wanted) ? wanted.toLowerCase() : null;
+  const begins = ({ session }: SessionView): boolean =>
+    (id !== null && session.id.startsWith(id)) || (prefixes && wanted !== "" && session.name.startsWith(wanted));
+  const found = byName.length > 0 ? byName : all.filter(begins);
   const [first, ...others] = found;
   if (first && others.length === 0) return first;
   if (first) {
@@ -48,20 +52,6 @@ export function resolveAgent(agents: readonly AgentView[], wanted: string): Agen
   );
 }
 
-/** Of the agents that answer, the one with the fewest running sessions; by name where that is even. */
-export function emptiestAgent(cluster: Pick<Cluster, "sessions" | "agents">): AgentView {
-  const agents = cluster.agents();
-  if (agents.length === 0) throw noAgents();
-  const running = new Map<string, number>();
-  for (const { session } of cluster.sessions())
-    if (session.status.state === "running") running.set(session.agent_id, (running.get(session.agent_id) ?? 0) + 1);
-  const [best] = agents
-    .filter((agent) => agent.connection.state === "connected")
-    .sort((a, b) => (running.get(a.id) ?? 0) - (running.get(b.id) ?? 0) || a.name.localeCompare(b.name));
-  if (best) return best;
-  throw new ConvocateError("UNREACHABLE", `no agent answers: ${unreachable(cluster).map(whyNot).join("; ")}`);
-}
-
 export function unreachable(cluster: Pick<Cluster, "agents">): AgentView[] {
   return cluster.agents().filter((agent) => agent.connection.state !== "connected");
 }
@@ -77,4 +67,10 @@ export function noAgents(): ConvocateError {
     "NO_AGENTS",
     "this cluster has no agents yet: add one with `convocate-host init-agent --host HOST`",
   );
+}
+
+/** A session as `--json` shows it. */
+export function sessionJson({ session, agentName, reachable }: SessionView): Shape<"session"> {
+  if (session.status.state === "orphan") return { ...session, agent_id: null, agent: null, reachable };
+  return { ...session, agent: agentName, reachable };
 }

@@ -1,8 +1,11 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { ConvocateError, shortDuration } from "../../../runtime/domain/index.js";
 import type { AgentView, Cluster } from "../../../runtime/shell/index.js";
+import { printJson } from "../../output/json.js";
+import type { Shape } from "../../output/shapes.js";
 import { tableLines, type Column } from "../../output/table.js";
 import type { Client } from "../session/client.js";
+import { seconds } from "../session/options.js";
 import { LIST_TIMEOUT_MS, noAgents, resolveAgent, whyNot } from "../session/resolve.js";
 
 const COLUMNS: readonly Column[] = [
@@ -24,7 +27,7 @@ export function agents(client: Client): Command {
   return new Command("agents")
     .description("list the agents, and whether each answers")
     .argument("[name...]", "only these, by name or id")
-    .option("--wait <seconds>", "wait so long for each to answer and to be heard by convocate-status", parseSeconds)
+    .option("--wait <seconds>", "wait so long for each to answer and to be heard by convocate-status", seconds)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExit code 3 when any listed agent does not answer, or, with --wait, is not heard.")
     .action(async (names: string[], options: { wait?: number; json?: true }) => {
@@ -34,7 +37,7 @@ export function agents(client: Client): Command {
           ? await askOnce(cluster, names)
           : await waitFor(cluster, names, options.wait * 1000, client.signal);
       const listed = select(cluster, names);
-      if (options.json) client.out.json({ agents: listed.map(json) });
+      if (options.json) printJson(client.out, "agents", { agents: listed.map(json) });
       else for (const line of tableLines(COLUMNS, listed.map(row), client.out.columns)) client.out.line(line);
       if (missing.length > 0) throw new ConvocateError("UNREACHABLE", missing.join("; "));
       if (listed.length === 0) client.out.note(noAgents().message);
@@ -98,8 +101,9 @@ function select(cluster: Cluster, names: readonly string[]): AgentView[] {
     .filter((agent) => names.length === 0 || names.includes(agent.name) || names.includes(agent.id));
 }
 
-function json(agent: AgentView): object {
-  const { id, name, address, connection, release, image, heard } = agent;
+function json(agent: AgentView): Shape<"agents">["agents"][number] {
+  const { id, name, address, release, image, heard } = agent;
+  const connection = { ...agent.connection, since: new Date(agent.connection.since).toISOString() };
   return { id, name, address, answers: connection.state === "connected", connection, release, image, heard };
 }
 
@@ -110,7 +114,7 @@ function row(agent: AgentView): string[] {
     agent.name,
     agent.id,
     agent.address,
-    agent.connection.state === "connected" ? "up" : "down",
+    stateOf(agent),
     heard?.last_heartbeat_at ? `${shortDuration(Date.now() - Date.parse(heard.last_heartbeat_at))} ago` : "-",
     sessions ? `${sessions.running} of ${sessions.total}` : "-",
     agent.release ?? heard?.release ?? "-",
@@ -118,10 +122,11 @@ function row(agent: AgentView): string[] {
   ];
 }
 
-function parseSeconds(text: string): number {
-  const seconds = Number(text);
-  if (!/^[0-9]+$/.test(text) || seconds > 86_400) throw new InvalidArgumentError("whole seconds, a day at most.");
-  return seconds;
+/** Down, up, or up in one direction only: which one says who must be looked at. */
+function stateOf({ connection, heard }: AgentView): string {
+  if (connection.state !== "connected") return "down";
+  if (heard?.connection === "silent") return "up, silent";
+  return heard?.peer_lost_since ? "up, hears nothing" : "up";
 }
 
 function pause(ms: number): Promise<void> {

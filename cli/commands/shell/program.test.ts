@@ -1,16 +1,11 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { PassThrough } from "node:stream";
+import { TestClient, type Ran } from "../../../test/support/client.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually, tempDir } from "../../../test/support/keys.js";
 import { AgentId, type AgentStatus } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
-import { openCluster } from "../../../runtime/shell/index.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
-import { jsonText } from "../../output/print.js";
-import { refuseOthers, type Client } from "../session/client.js";
-import { convocateProgram } from "./program.js";
+import { refuseOthers } from "../session/client.js";
 
 jest.setTimeout(60_000);
 
@@ -19,61 +14,23 @@ const B = AgentId.parse("agentbbb");
 
 let cleanup: AsyncDisposableStack;
 let dir: string;
+let client: TestClient;
 let one: FakeAgent;
 let two: FakeAgent;
-let terminal: PassThrough;
-let answer: string | null;
+const convocate = (...argv: string[]): Promise<Ran> => client.run(...argv);
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
   dir = cleanup.use(tempDir()).path;
-  mkdirSync(join(dir, "agent-keys"));
-  terminal = new PassThrough();
-  answer = null;
+  client = new TestClient(dir);
   one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
   two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
   for (const agent of [one, two]) {
     await agent.start();
-    agent.register(join(dir, "agent-keys"));
+    agent.register(client.agentKeys);
   }
 });
 afterEach(() => cleanup.disposeAsync());
-
-/** Runs one command line; what it printed, and the error it ended with. */
-async function convocate(...argv: string[]): Promise<{ out: string[]; notes: string[]; error: unknown }> {
-  const out: string[] = [];
-  const notes: string[] = [];
-  const screen = new PassThrough().resume();
-  const client: Client = {
-    out: {
-      line: (text) => void out.push(text),
-      note: (text) => void notes.push(text),
-      drawn: (text) => void out.push(text),
-      json: (value) => void out.push(jsonText(value)),
-      columns: null,
-      color: false,
-    },
-    signal: new AbortController().signal,
-    open: () => openCluster({ paths: { agentKeys: join(dir, "agent-keys"), statusSocket: join(dir, "status.sock") } }),
-    terminal: async () => ({
-      input: terminal,
-      output: screen,
-      size: () => ({ cols: 80, rows: 24 }),
-      onResize: () => () => undefined,
-      term: "xterm",
-    }),
-    ask: async () => answer,
-  };
-  const program = convocateProgram(client);
-  for (const command of [program, ...program.commands])
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
-  try {
-    await program.parseAsync(argv, { from: "user" });
-    return { out, notes, error: null };
-  } catch (error) {
-    return { out, notes, error };
-  }
-}
 
 describe("ls", () => {
   test("lists the sessions of all agents in a table", async () => {
@@ -137,7 +94,7 @@ describe("new", () => {
   test("--attach hands the terminal over", async () => {
     const running = convocate("new", "fresh", "--attach");
     await eventually(() => one.attached + two.attached === 1, "attached");
-    terminal.write(one.detachKey);
+    client.terminal.write(one.detachKey);
     expect((await running).error).toBeNull();
   });
 });
@@ -175,10 +132,10 @@ describe("one session", () => {
   test("is deleted only when its name is typed, or with --yes", async () => {
     one.addSession("alpha");
     expect((await convocate("delete", "alpha")).error).toMatchObject({ code: "BAD_USAGE" });
-    answer = "alph";
+    client.answer = "alph";
     expect((await convocate("delete", "alpha")).error).toMatchObject({ code: "REFUSED" });
     expect(one.sessions.size).toBe(1);
-    answer = "alpha";
+    client.answer = "alpha";
     expect((await convocate("delete", "alpha")).error).toBeNull();
     expect(one.sessions.size).toBe(0);
     two.addSession("beta");
@@ -222,7 +179,13 @@ describe("agents", () => {
   test("--wait ends as soon as the agent answers and its heartbeat is there", async () => {
     const known: AgentStatus[] = [status(A, { connection: "silent" })];
     const feed = cleanup.use(
-      await Feed.listen({ path: join(dir, "status.sock"), gid: null, snapshot: () => known, log: silentLog }),
+      await Feed.listen({
+        path: client.statusSocket,
+        gid: null,
+        snapshot: () => ({ kind: "snapshot", agents: known }),
+        answer: () => ({ kind: "error", error: "" }),
+        log: silentLog,
+      }),
     );
     await one.stop();
     const waiting = convocate("agents", "agent-1", "--wait", "30");

@@ -1,11 +1,20 @@
 import { Command, InvalidArgumentError } from "commander";
 import { ConvocateError, RELEASE } from "../../../runtime/domain/index.js";
+import { printJson } from "../../output/json.js";
 import { attach } from "../session/attach.js";
 import type { Client } from "../session/client.js";
+import { clone, edit } from "../session/change.js";
+import { logs } from "../session/logs.js";
 import { ls } from "../session/ls.js";
 import { newSession } from "../session/new.js";
 import { operations } from "../session/operate.js";
+import { show } from "../session/show.js";
 import { agents } from "./agents.js";
+import { capacity } from "./capacity.js";
+import { completion } from "./completion.js";
+import { doctor } from "./doctor.js";
+import { events } from "./events.js";
+import { settings } from "./settings.js";
 import { statusServe } from "./status-serve.js";
 import { openTui, printFrame } from "./tui.js";
 
@@ -33,10 +42,19 @@ export function convocateProgram(client: Client): Command {
     });
   for (const command of [
     ls(client),
+    show(client),
     newSession(client),
     attach(client),
-    agents(client),
     ...operations(client),
+    edit(client),
+    clone(client),
+    logs(client),
+    events(client),
+    agents(client),
+    capacity(client),
+    settings(client),
+    doctor(client),
+    completion(client, program),
     statusServe(),
   ])
     program.addCommand(command);
@@ -45,7 +63,7 @@ export function convocateProgram(client: Client): Command {
     .description("print the release")
     .option("--json", "print JSON")
     .action((options: { json?: true }) => {
-      if (options.json) client.out.json({ release: RELEASE });
+      if (options.json) printJson(client.out, "version", { release: RELEASE });
       else client.out.line(RELEASE);
     });
   return program;

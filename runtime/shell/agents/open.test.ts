@@ -190,7 +190,13 @@ describe("a cluster", () => {
     expect(cluster.agents()[0]?.heard).toBeNull();
     // It comes up after the cluster was opened, as after an update of the shell host.
     const feed = cleanup.use(
-      await Feed.listen({ path: statusSocket(), gid: null, snapshot: () => [status], log: silentLog }),
+      await Feed.listen({
+        path: statusSocket(),
+        gid: null,
+        snapshot: () => ({ kind: "snapshot", agents: [status] }),
+        answer: () => ({ kind: "error", error: "" }),
+        log: silentLog,
+      }),
     );
     await eventually(() => cluster.agents()[0]?.heard?.connection === "connected", "heard", 5000);
     const session = agent.addSession("made-elsewhere");

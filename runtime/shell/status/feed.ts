@@ -1,14 +1,16 @@
 import { chmodSync, chownSync, mkdirSync, unlinkSync } from "node:fs";
 import { createServer, connect, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { ConvocateError, type AgentStatus, type FeedLine } from "../../domain/index.js";
+import { ConvocateError, type FeedLine } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
+import { readLines, writeLine } from "../../protocol/ndjson.js";
 
 /** Unread bytes after which a reader is cut off; it connects again and starts from a fresh snapshot. */
 export const READER_BUFFER_BYTES = 4 * 1024 * 1024;
 const MAX_READERS = 32;
+const MAX_REQUEST_BYTES = 4096;
 
-/** The live feed on a unix socket: a snapshot, then what changes. Whoever may open the socket may read it; input is ignored. */
+/** The live feed on a unix socket: a snapshot, then what changes. Whoever may open the socket may read it, and ask. */
 export class Feed implements AsyncDisposable {
   readonly #server: Server;
   readonly #path: string;
@@ -31,7 +33,9 @@ export class Feed implements AsyncDisposable {
   static async listen(options: {
     path: string;
     gid: number | null;
-    snapshot: () => AgentStatus[];
+    snapshot: () => FeedLine;
+    /** Answers a line that a reader sent. */
+    answer: (line: string) => FeedLine;
     log: Log;
     bufferBytes?: number;
   }): Promise<Feed> {
@@ -48,9 +52,8 @@ export class Feed implements AsyncDisposable {
       readers.add(socket);
       socket.on("error", () => undefined);
       socket.on("close", () => readers.delete(socket));
-      // A reader says nothing; its bytes are read away so that its end is noticed.
-      socket.resume();
-      socket.write(encode({ kind: "snapshot", agents: options.snapshot() }));
+      socket.write(encode(options.snapshot()));
+      void answerAll(socket, options.answer);
     });
     // Nobody may connect between listen and chmod; listen on a path makes the socket before it returns.
     const before = process.umask(0o177);
@@ -98,6 +101,19 @@ export class Feed implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+}
+
+/** One request after the other, each once the reader has taken the last answer; ends with the reader. */
+async function answerAll(socket: Socket, answer: (line: string) => FeedLine): Promise<void> {
+  try {
+    for await (const item of readLines(socket, { maxBytes: MAX_REQUEST_BYTES })) {
+      const line: FeedLine =
+        "line" in item ? answer(item.line) : { kind: "error", error: `a request is over ${MAX_REQUEST_BYTES} bytes` };
+      await writeLine(socket, line);
+    }
+  } catch {
+    // It is gone; what ends a reader is its own business.
   }
 }
 

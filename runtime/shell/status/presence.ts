@@ -74,9 +74,19 @@ export class Presence {
         ...(data.success ? { sessions: data.data.sessions } : {}),
       });
     }
-    if (event.type !== "agent.started") return null;
-    const data = StartedData.safeParse(event.data);
-    return data.success ? this.#set(known, pick(data.data)) : null;
+    switch (event.type) {
+      case "agent.started": {
+        const data = StartedData.safeParse(event.data);
+        // Its watch over our connection to it begins anew.
+        return this.#set(known, { ...(data.success ? pick(data.data) : {}), peer_lost_since: null });
+      }
+      case "agent.peer-lost":
+        return this.#set(known, { peer_lost_since: event.timestamp });
+      case "agent.peer-back":
+        return this.#set(known, { peer_lost_since: null });
+      default:
+        return null;
+    }
   }
 
   /** Agents that became silent because no heartbeat came for `SILENT_AFTER_MS`. */
@@ -99,6 +109,7 @@ export class Presence {
         release: null,
         image: null,
         sessions: null,
+        peer_lost_since: null,
       })
     );
   }

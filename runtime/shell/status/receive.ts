@@ -17,7 +17,6 @@ export async function receive(channel: ServedChannel, agentId: AgentId, intake: 
   const source: Source = {
     agentId,
     committed: (seq) => acks.send(seq),
-    failed: () => channel.exit(1),
   };
   const sparing = new Sparing();
   let bad = 0;
@@ -37,14 +36,14 @@ export async function receive(channel: ServedChannel, agentId: AgentId, intake: 
       if (event.kind === "bad") skip("skipped a line that is no event", { problem: event.problem });
       else if (event.event.agent_id !== agentId)
         skip("dropped an event that claims to be another agent's", { claimed: event.event.agent_id });
-      else await intake.add(source, event.event, item.line.length);
+      else await intake.add(source, event.event, item.line.length, channel.signal);
     }
   } catch (error) {
     // A connection that broke in the middle of a line is how agents leave when their host goes down.
     log.info({ agent_id: agentId, error: String(error) }, "agent's channel broke");
   }
   // What was sent right before the end is committed too; nobody is left to be told.
-  intake.flush();
+  intake.flush(source);
 }
 
 /** The agent's id out of a peer's key comment, or null when provisioning wrote something else there. */

@@ -108,7 +108,14 @@ const seqs = (lines: readonly FeedLine[]): number[] =>
 
 function storedSeqs(): number[] {
   using store = new StatusStore(paths().statusDb);
-  return store.events(1_000_000).map((stored) => stored.seq);
+  const seqs: number[] = [];
+  for (let after = 0, more = true; more;) {
+    const page = store.history({ after, limit: 1000 });
+    seqs.push(...page.events.map(({ event: kept }) => kept.seq));
+    after = page.events.at(-1)?.cursor ?? after;
+    more = page.more;
+  }
+  return seqs;
 }
 
 describe("convocate-status", () => {

@@ -1,6 +1,12 @@
-import { chmodSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
-import { SHELL_PORT, SUBSYSTEM, shellPaths, type FeedLine } from "../../domain/index.js";
+import {
+  SHELL_PORT,
+  SUBSYSTEM,
+  shellPaths,
+  type AgentEvent,
+  type AgentStatus,
+  type FeedLine,
+  HistoryRequest,
+} from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { serveSsh } from "../../protocol/ssh/server.js";
 import type { ServedChannel } from "../../protocol/ssh/types.js";
@@ -23,6 +29,8 @@ export interface StatusOptions {
   /** Group that may read the feed; null leaves the process's own. */
   gid: number | null;
   log: Log;
+  /** Called for each new event, once it is kept. */
+  onEvent?: (event: AgentEvent) => void;
   /** Bounds that tests make small. */
   historyEvents?: number;
   feedBufferBytes?: number;
@@ -41,35 +49,38 @@ export async function serveStatus(options: StatusOptions): Promise<StatusService
   const { log } = options;
   await using started = new AsyncDisposableStack();
 
-  mkdirSync(dirname(paths.statusDb), { recursive: true, mode: 0o750 });
   const store = started.use(
-    new StatusStore(paths.statusDb, options.historyEvents ? { historyEvents: options.historyEvents } : {}),
+    new StatusStore(paths.statusDb, {
+      log,
+      ...(options.historyEvents ? { historyEvents: options.historyEvents } : {}),
+    }),
   );
-  chmodSync(paths.statusDb, 0o600);
-  const presence = new Presence(store.agents());
+  const presence = new Presence(lastKnown(store, log));
 
   const feed = started.use(
     await Feed.listen({
       path: paths.statusSocket,
       gid: options.gid,
-      snapshot: () => presence.all(),
+      snapshot: () => ({ kind: "snapshot", agents: presence.all(), store: intake.storeState }),
+      answer: (line) => answerHistory(line, store),
       log,
       ...(options.feedBufferBytes === undefined ? {} : { bufferBytes: options.feedBufferBytes }),
     }),
   );
   const publish = (line: FeedLine): void => feed.publish(line);
-  const intake = new Intake({ store, presence, publish, log });
-  started.defer(() => intake.flush());
+  const intake: Intake = started.use(
+    new Intake({ store, presence, publish, log, ...(options.onEvent ? { onKept: options.onEvent } : {}) }),
+  );
 
   const roster = started.use(new Roster(paths.authorizedKeys, log));
   await roster.start((ids) => {
     const { added, forgotten } = presence.setRoster(ids);
     intake.update(added);
     if (forgotten.length === 0) return;
-    for (const id of forgotten) store.forgetAgent(id);
+    for (const id of forgotten) intake.forget(id);
     log.info({ agents: forgotten }, "forgot agents that are not authorized any more");
     // The feed has no line for "gone": a new snapshot says it.
-    publish({ kind: "snapshot", agents: presence.all() });
+    publish({ kind: "snapshot", agents: presence.all(), store: intake.storeState });
   });
 
   const expiry = setInterval(() => intake.update(presence.expire()), EXPIRE_MS);
@@ -117,4 +128,28 @@ export async function serveStatus(options: StatusOptions): Promise<StatusService
 
   const running = started.move();
   return { port: server.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+/** What the store knows of the agents; nothing when it cannot be read now, and then they tell it anew. */
+function lastKnown(store: StatusStore, log: Log): AgentStatus[] {
+  try {
+    return store.agents();
+  } catch (error) {
+    log.error({ error: String(error) }, "cannot read what was known of the agents");
+    return [];
+  }
+}
+
+/** Answers one line of a reader of the feed. */
+function answerHistory(line: string, store: StatusStore): FeedLine {
+  try {
+    const request = HistoryRequest.safeParse(JSON.parse(line));
+    if (!request.success) return { kind: "error", error: "not a request that this convocate-status knows" };
+    return { kind: "history", ...store.history(request.data) };
+  } catch (error) {
+    return {
+      kind: "error",
+      error: `cannot read the history: ${error instanceof Error ? error.message : String(error)}`,
+    };
+  }
 }

@@ -1,0 +1,234 @@
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { TestClient } from "../../../test/support/client.js";
+import { FakeAgent } from "../../../test/support/fake-agent.js";
+import { eventually, tempDir } from "../../../test/support/keys.js";
+import { AgentId, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
+import { silentLog } from "../../../runtime/protocol/log.js";
+import { Feed } from "../../../runtime/shell/status/feed.js";
+
+jest.setTimeout(60_000);
+
+const A = AgentId.parse("agentaaa");
+const B = AgentId.parse("agentbbb");
+const GIB = 1024 ** 3;
+let cleanup: AsyncDisposableStack;
+let client: TestClient;
+let one: FakeAgent;
+let two: FakeAgent;
+
+beforeEach(async () => {
+  cleanup = new AsyncDisposableStack();
+  const dir = cleanup.use(tempDir()).path;
+  client = new TestClient(dir);
+  one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
+  two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
+  for (const agent of [one, two]) {
+    await agent.start();
+    agent.register(client.agentKeys);
+  }
+});
+afterEach(() => cleanup.disposeAsync());
+
+function capacity(pledgedCpus: number, pledgedMemory = 0): Capacity {
+  const total = { cpus: 4, memory_bytes: 16 * GIB, disk_bytes: 100 * GIB };
+  return {
+    total,
+    allowed: total,
+    pledged: { cpus: pledgedCpus, memory_bytes: pledgedMemory, disk_bytes: 0, sessions: 1 },
+    used: { cpus: 0.25, memory_bytes: GIB, disk_bytes: null },
+    warnings: [],
+  };
+}
+
+describe("new", () => {
+  test("goes to the agent with the most room for such a session, by what is scarcest there", async () => {
+    one.capacity = capacity(0, 15 * GIB);
+    two.capacity = capacity(3, 0);
+    expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
+    expect(await client.json("new", "b", "--cpus", "2", "--memory", "256M")).toMatchObject({
+      agent: "agent-1",
+      limits: { cpus: 2, memory_bytes: 256 * 1024 ** 2 },
+    });
+  });
+
+  test("counts running sessions where an agent is too old to tell", async () => {
+    one.capacity = capacity(0);
+    one.addSession("busy");
+    expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
+  });
+
+  test("--wait ends when the session is not starting any more, and fails when it ends instead", async () => {
+    const waiting = client.run("new", "slow", "--agent", "agent-1", "--wait", "20");
+    const made = await eventually(() => [...one.sessions.values()].find(({ name }) => name === "slow"), "made");
+    const started = { state: "running", attached: 0, started_at: "2026-11-21T00:00:00.000Z" } as const;
+    one.sessions.set(made.id, { ...made, status: { ...started, starting: true } });
+    // The create was answered before: only a list that says `starting` makes it wait, and either end is right.
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    one.sessions.set(made.id, { ...made, status: started });
+    expect((await waiting).error).toBeNull();
+
+    const slow = one.addSession("slower", { status: { ...started, starting: true } });
+    const failing = client.run("start", "slower", "--wait", "20");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    one.sessions.set(slow.id, { ...slow, status: { state: "stopped", exit_code: 1, oom_killed: false } });
+    expect((await failing).error).toMatchObject({ code: "SESSION_NOT_RUNNING" });
+  });
+
+  test.each([
+    ["--cpus", "0"],
+    ["--memory", "1M"],
+    ["--memory", "lots"],
+    ["--pids", "1.5"],
+    ["--disk", "-1"],
+    ["--wait", "soon"],
+  ])("%s %s is bad usage", async (flag, value) => {
+    expect((await client.run("new", "x", flag, value)).error).toMatchObject({ code: "commander.invalidArgument" });
+  });
+});
+
+describe("names", () => {
+  test("resolve by unique prefix, an ambiguous one lists the candidates", async () => {
+    const alpha = one.addSession("alpha");
+    two.addSession("alpine");
+    expect(await client.json("show", "alpha")).toMatchObject({ id: alpha.id, agent: "agent-1", reachable: true });
+    expect(await client.json("show", "alph")).toMatchObject({ id: alpha.id });
+    const { error } = await client.run("show", "alp");
+    expect(error).toMatchObject({ code: "AMBIGUOUS_NAME", exitCode: 2 });
+    expect(String(error)).toMatch(/alpha on agent-1.*alpine on agent-2/);
+  });
+
+  test("for delete must be whole: what cannot be undone is not guessed at", async () => {
+    const alpha = one.addSession("alpha");
+    expect((await client.run("delete", "alph", "--yes")).error).toMatchObject({ code: "SESSION_NOT_FOUND" });
+    expect(await client.json("delete", alpha.id.slice(0, 12), "--yes")).toEqual({ id: alpha.id, deleted: true });
+  });
+});
+
+test("start starts what is stopped, and one that runs goes on", async () => {
+  one.addSession("alpha", { status: { state: "stopped", exit_code: 0, oom_killed: false } });
+  expect(await client.json("start", "alpha")).toMatchObject({ status: { state: "running" } });
+  expect((await client.run("start", "alpha")).out).toEqual(["runs already: alpha"]);
+  expect(one.calls.filter((call) => call === "restart")).toHaveLength(1);
+});
+
+test("edit sends what is named and nothing else; a limit of `default` is taken back", async () => {
+  const { id } = one.addSession("alpha", { limits: { cpus: 2, pids: 100 }, dns_name: "old", public: true });
+  expect((await client.run("edit", "alpha")).error).toMatchObject({ code: "BAD_USAGE" });
+  const edited = await client.json(
+    "edit",
+    "alpha",
+    "--cpus",
+    "default",
+    "--memory",
+    "1G",
+    "--no-public",
+    "--port",
+    "1234",
+  );
+  expect(edited).toMatchObject({ port: 1234, public: false, dns_name: "old", restart_to_apply: true });
+  expect(one.sessions.get(id)?.limits).toEqual({ pids: 100, memory_bytes: GIB });
+  expect((await client.run("edit", "alpha", "--dns", "none", "--name", "beta")).out).toEqual([
+    "restart to apply: edited beta",
+  ]);
+  expect(one.sessions.get(id)?.dns_name).toBeNull();
+  expect((await client.run("ls")).out[1]).toContain("restart to apply");
+});
+
+test("clone names what was left out", async () => {
+  one.addSession("alpha");
+  const { out, notes } = await client.run("clone", "alpha", "copy");
+  expect(out[0]).toMatch(/^cloned alpha to copy, id /);
+  expect(notes).toEqual(["left out socket run/x.sock", "left out 2 more"]);
+  expect(await client.json("clone", "alpha", "again")).toMatchObject({ session: { name: "again" }, skipped_total: 3 });
+});
+
+test("override clears a stale lock, a live one with --force only", async () => {
+  const locked = { state: "locked", operation: "restart", since: "2026-11-21T00:00:00.000Z" } as const;
+  one.addSession("old", { status: { ...locked, stale: true } });
+  one.addSession("busy", { status: locked });
+  expect(await client.json("override", "old")).toMatchObject({ status: { state: "stopped" } });
+  expect((await client.run("override", "busy")).error).toMatchObject({ code: "SESSION_LOCKED", exitCode: 4 });
+  expect((await client.run("override", "busy", "--force")).error).toBeNull();
+});
+
+test("logs prints the last lines, and with -f those that come, each once", async () => {
+  one.addSession("alpha");
+  const line = (s: number) => ({ timestamp: `2026-11-21T00:00:0${s}.000Z`, text: `line ${s}\u001b[2J` });
+  one.log = [line(1), line(2), line(3)];
+  expect((await client.run("logs", "alpha", "-n", "2")).out.map((text) => text.slice(25, 31))).toEqual([
+    "line 2",
+    "line 3",
+  ]);
+  const following = client.run("logs", "alpha", "-f", "--json");
+  await eventually(() => client.out.length === 3, "what was there");
+  one.log.push(line(4));
+  await eventually(() => client.out.length === 4, "what came");
+  client.controller.abort();
+  await following;
+  expect(client.out.map((text) => (JSON.parse(text) as { text: string }).text)).toEqual(
+    [1, 2, 3, 4].map((s) => line(s).text),
+  );
+});
+
+test("capacity and settings say what each agent has, and changes are sent by the wire's names", async () => {
+  one.capacity = capacity(1.5, 4 * GIB);
+  const { out, notes } = await client.run("capacity");
+  expect(out[1]?.split(/\s{2,}/)).toEqual([
+    "agent-1",
+    "1",
+    "1.5 of 4",
+    "4 GiB of 16 GiB",
+    "0 B of 100 GiB",
+    "0.3 cpus, 1 GiB",
+  ]);
+  expect(notes).toEqual([expect.stringContaining("agent-2")]);
+  expect(await client.json("capacity", "agent-1")).toMatchObject({ agents: [{ agent: "agent-1", error: null }] });
+  expect((await client.run("capacity", "agent-2")).error).toMatchObject({ code: "UNKNOWN_OP" });
+
+  expect(await client.json("settings", "agent-1")).toMatchObject({ effective: { cpu_percent: 90 }, changes: {} });
+  await client.run("settings", "agent-1", "memory=4G", "cpu-percent=80");
+  expect(one.settings).toEqual({ memory_bytes: 4 * GIB, cpu_percent: 80 });
+  expect((await client.run("settings", "agent-1", "memory=default")).error).toBeNull();
+  expect(one.settings.memory_bytes).toBeNull();
+  for (const bad of ["memory=1K", "cpu-percent=101", "nonsense=1", "cpus"])
+    expect((await client.run("settings", "agent-1", bad)).error).toMatchObject({ code: "commander.invalidArgument" });
+});
+
+test("ls --watch prints a line of JSON for each change until it is interrupted", async () => {
+  const feed = cleanup.use(
+    await Feed.listen({
+      path: client.statusSocket,
+      gid: null,
+      snapshot: () => ({ kind: "snapshot", agents: [] }),
+      answer: () => ({ kind: "error", error: "not asked" }),
+      log: silentLog,
+    }),
+  );
+  one.addSession("alpha");
+  const watching = client.run("ls", "--watch", "--json");
+  const lines = client.out;
+  await eventually(() => lines.length > 0 && feed.readers === 1, "first");
+  const { id } = one.addSession("beta");
+  const timestamp = "2026-11-21T00:00:00.000Z";
+  const event = { seq: 1, stream: "s", type: "container.created", agent_id: A, session_id: id, timestamp, data: {} };
+  feed.publish({ kind: "event", event });
+  await eventually(() => JSON.parse(lines.at(-1)!).sessions.length === 2, "beta");
+  client.controller.abort();
+  expect((await watching).error).toBeNull();
+});
+
+test("an orphan shows as O, operations name the command that migrates it, delete works", async () => {
+  const id = newSessionId();
+  mkdirSync(join(client.home, id));
+  writeFileSync(join(client.home, id, "session.json"), JSON.stringify({ uuid: id, name: "old" }));
+  expect((await client.run("ls")).out[1]).toMatch(/^O {2}old .*not migrated/);
+  expect(await client.json("ls")).toMatchObject({ sessions: [{ id, agent: null, agent_id: null }] });
+  expect((await client.run("kill", "old")).error).toMatchObject({
+    code: "ORPHAN_NEEDS_MIGRATION",
+    message: expect.stringContaining("convocate-host migrate-session"),
+  });
+  expect((await client.run("delete", "old", "--yes")).error).toBeNull();
+  expect(await client.json("ls")).toMatchObject({ sessions: [] });
+});

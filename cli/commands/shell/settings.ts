@@ -1,0 +1,64 @@
+import { Command, InvalidArgumentError } from "commander";
+import { SettingsChange, type EffectiveSettings } from "../../../runtime/domain/index.js";
+import { printJson } from "../../output/json.js";
+import { bytes } from "../../output/units.js";
+import type { Client } from "../session/client.js";
+import { size } from "../session/options.js";
+import { LIST_TIMEOUT_MS, resolveAgent } from "../session/resolve.js";
+
+type Key = keyof EffectiveSettings;
+
+const NAMES: Readonly<Record<string, { key: Key; kind: "number" | "size"; what: string }>> = {
+  "cpu-percent": { key: "cpu_percent", kind: "number", what: "of the host's cores, sessions may pledge so much" },
+  "memory-percent": { key: "memory_percent", kind: "number", what: "of the host's memory" },
+  "disk-percent": { key: "disk_percent", kind: "number", what: "of the file system of the homes" },
+  cpus: { key: "cpus", kind: "number", what: "cores that a session without a limit pledges" },
+  memory: { key: "memory_bytes", kind: "size", what: "memory of a session without a limit: pledge and cap" },
+  disk: { key: "disk_bytes", kind: "size", what: "disk that a session without a limit pledges" },
+  pids: { key: "pids", kind: "number", what: "processes of a session without a limit" },
+};
+
+/** `convocate settings`: an agent's settings, and changes to them that outlive a rollout. */
+export function settings(client: Client): Command {
+  return new Command("settings")
+    .description("show an agent's settings, or change some: kept on the agent, over what the stack says")
+    .argument("<agent>", "its name or id")
+    .argument("[setting=value...]", "as memory=4G; `default` goes back to what the stack says", collect, {})
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `\nSettings:\n${Object.entries(NAMES)
+        .map(([name, { what }]) => `  ${name.padEnd(16)}${what}`)
+        .join("\n")}`,
+    )
+    .action(async (wanted: string, changes: SettingsChange, options: { json?: true }) => {
+      await using cluster = await client.open();
+      await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+      const agent = resolveAgent(cluster.agents(), wanted);
+      const told =
+        Object.keys(changes).length === 0
+          ? await cluster.settings(agent.id)
+          : await cluster.changeSettings(agent.id, changes);
+      if (options.json) {
+        printJson(client.out, "settings", { agent_id: agent.id, agent: agent.name, ...told });
+        return;
+      }
+      for (const [name, { key, kind }] of Object.entries(NAMES)) {
+        const value = told.effective[key];
+        const changed = told.changes[key] === undefined || told.changes[key] === null ? "" : "  (changed here)";
+        client.out.line(`${name.padEnd(16)}${kind === "size" ? bytes(value) : value}${changed}`);
+      }
+    });
+}
+
+function collect(text: string, before: SettingsChange): SettingsChange {
+  const [name = "", value] = text.split("=", 2);
+  const setting = Object.hasOwn(NAMES, name) ? NAMES[name] : undefined;
+  if (!setting || value === undefined)
+    throw new InvalidArgumentError(`setting=value, where a setting is one of ${Object.keys(NAMES).join(", ")}.`);
+  const wanted = value === "default" ? null : setting.kind === "size" ? size(value) : Number(value);
+  const parsed = SettingsChange.safeParse({ [setting.key]: wanted });
+  if (!parsed.success)
+    throw new InvalidArgumentError(`${name}: ${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
+  return { ...before, ...parsed.data };
+}

@@ -1,0 +1,54 @@
+import { beforeAll, expect, test } from "@jest/globals";
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { TestClient } from "../../test/support/client.js";
+import { tempDir } from "../../test/support/keys.js";
+
+let scripts: Record<"bash" | "zsh" | "fish", string>;
+beforeAll(async () => {
+  using dir = tempDir();
+  const client = new TestClient(dir.path);
+  const script = async (shell: string): Promise<string> => (await client.run("completion", shell)).out[0] ?? "";
+  scripts = { bash: await script("bash"), zsh: await script("zsh"), fish: await script("fish") };
+});
+
+/** What bash offers after these words, the last of which is being typed; `convocate` itself is a stand-in that knows two names. */
+function offered(...words: string[]): string[] {
+  const dir = mkdtempSync(join(tmpdir(), "convocate-completion-"));
+  try {
+    writeFileSync(
+      join(dir, "convocate"),
+      '#!/bin/sh\n[ "$1 $2" = "completion sessions" ] && echo alpha && echo beta\n',
+    );
+    chmodSync(join(dir, "convocate"), 0o755);
+    writeFileSync(join(dir, "script"), scripts.bash);
+    const ask = `source "$1"; shift; COMP_WORDS=(convocate "$@"); COMP_CWORD=$#; _convocate; printf '%s\\n' "\${COMPREPLY[@]}"`;
+    const env = { PATH: `${dir}:${process.env["PATH"] ?? ""}` };
+    const out = execFileSync("bash", ["--norc", "-c", ask, "-", join(dir, "script"), ...words], {
+      encoding: "utf8",
+      env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return out.split("\n").filter((word) => word !== "");
+  } finally {
+    rmSync(dir, { recursive: true });
+  }
+}
+
+test("bash completes verbs, options of a verb, values of an option and names of sessions", () => {
+  expect(offered("res")).toEqual(["restart"]);
+  expect(offered("kill", "")).toEqual(expect.arrayContaining(["alpha", "beta", "--json"]));
+  expect(offered("kill", "al")).toEqual(["alpha"]);
+  expect(offered("ls", "--w")).toEqual(["--watch"]);
+  expect(offered("new", "x", "--protocol", "u")).toEqual(["udp"]);
+  expect(offered("completion", "f")).toEqual(["fish"]);
+  expect(offered("events", "--since", "")).toEqual([]);
+});
+
+test("every verb and every option is in each shell's script", () => {
+  for (const shell of ["bash", "zsh", "fish"] as const)
+    for (const word of ["attach", "override", "settings", "read-only", "force", "sessions", "agents"])
+      expect({ shell, word, has: scripts[shell].includes(word) }).toEqual({ shell, word, has: true });
+});
