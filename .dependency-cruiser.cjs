@@ -12,7 +12,7 @@ const noPackage = (name, room, packages, comment) => ({
   name,
   comment,
   severity: "error",
-  from: { path: `^${room}` },
+  from: { path: `^${room}`, pathNot: "\\.test\\.tsx?$" },
   to: { path: `node_modules/(${packages})/` },
 });
 

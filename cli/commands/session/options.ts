@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { z } from "zod";
-import { DnsName, Limits, SessionName } from "../../../runtime/domain/index.js";
+import { DnsName, Limits, SessionName, WantedPort } from "../../../runtime/domain/index.js";
 
 /** A value of one of the domain's schemas; its own message when it is not. */
 function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
@@ -14,10 +14,8 @@ export const dnsName = (text: string): string => parsed(DnsName, text);
 
 /** -1, 0 or a port. */
 export function publishedPort(text: string): number {
-  const port = Number(text);
-  if (!/^-?[0-9]+$/.test(text) || port < -1 || port > 65535)
-    throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
-  return port;
+  if (!/^-?[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
+  return parsed(WantedPort, Number(text));
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };

@@ -25,6 +25,7 @@ interface Host {
   shared?: Mount[];
   nameServers?: string[];
   ipv6?: boolean;
+  hooks?: string;
 }
 
 function spec(change: Partial<Metadata> = {}, settings: object = {}, host: Host = {}): ContainerSpec {
@@ -43,8 +44,7 @@ function spec(change: Partial<Metadata> = {}, settings: object = {}, host: Host 
 describe("a session's container", () => {
   test("has the folder of its own hooks, and cannot write there", () => {
     const folder = `/run/convocate-agent/sessions/${id}`;
-    const settings = AgentSettings.parse({ name: "a" });
-    const { HostConfig } = containerSpec({ session, settings, image: "i", home: "/h", shared: [], hooks: folder });
+    const { HostConfig } = spec({}, {}, { hooks: folder });
     expect(HostConfig?.Mounts?.slice(1)).toEqual([
       { Type: "bind", Source: folder, Target: "/run/convocate", ReadOnly: true },
     ]);
