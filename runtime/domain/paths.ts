@@ -39,6 +39,8 @@ export const agentPaths = {
   settings: "/etc/convocate-agent/settings.json",
   sessions: "/var/lib/convocate-agent/sessions",
   events: "/var/lib/convocate-agent/events",
+  /** One file per operation in flight: what a crash leaves says what was interrupted. */
+  locks: "/var/lib/convocate-agent/locks",
   /** What `settings-set` changed. */
   settingsChange: "/var/lib/convocate-agent/settings.json",
 } as const;

@@ -41,6 +41,10 @@ export const Metadata = z.object({
   /** Whether its container ever started, so that the next one goes on with the conversation. */
   started_before: z.boolean(),
   transfer: Transfer.optional(),
+  /** The port that its last container was made with; an edited session holds both until its next restart. */
+  published: z.object({ port: z.int(), protocol: z.enum(["tcp", "udp"]) }).nullish(),
+  /** The request of its last restart: the same one again starts nothing. */
+  restarted_by: z.string().nullish(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 

@@ -7,7 +7,10 @@ import type { Metadata } from "./metadata.js";
 export type ContainerKnowledge = { container: ContainerState | null } | { error: string };
 
 export function sessionStatus(known: ContainerKnowledge, held: Held | undefined, attached: number): SessionStatus {
-  if (held) return { state: "locked", operation: held.operation, since: held.since };
+  if (held) {
+    const { operation, since, stale } = held;
+    return { state: "locked", operation, since, ...(stale ? { stale } : {}) };
+  }
   if ("error" in known) return { state: "error", message: known.error };
   const { container } = known;
   if (!container?.startedAt) return { state: "stopped", exit_code: null, oom_killed: false };
@@ -37,7 +40,8 @@ export function sessionView(
     dns_name: metadata.dns_name,
     public: metadata.public,
     docker: metadata.docker,
-    restart_to_apply: metadata.restart_to_apply,
+    // Without a container there is nothing that differs.
+    restart_to_apply: metadata.restart_to_apply && !("container" in known && known.container === null),
     limits: metadata.limits,
     created_at: metadata.created_at,
     last_accessed_at: metadata.last_accessed_at,
