@@ -2,20 +2,22 @@ import { PROTOCOL_VERSION, RELEASE, type AgentId } from "../domain/index.js";
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
 import type { CapacityReport } from "./capacity/capacity.js";
 import { timestamp, type Clock } from "./clock.js";
+import { COPY_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
 
-/** Every op of the agent's RPC, and which part of it answers. */
+/** Every op of the agent's RPC, which part of it answers, and by when. */
 export function rpcHandlers(parts: {
   agentId: AgentId;
   sessions: Sessions;
   settings: LiveSettings;
-  capacity: CapacityReport;
+  capacity: Pick<CapacityReport, "now">;
+  deadlines: Deadlines;
   currentImage: () => string | null;
   clock: Clock;
   upSince: number;
 }): RpcHandlers {
-  const { agentId, sessions, settings, capacity, currentImage, clock, upSince } = parts;
+  const { agentId, sessions, settings, capacity, deadlines, currentImage, clock, upSince } = parts;
   return {
     ping: async () => ({
       agent_id: agentId,
@@ -26,17 +28,27 @@ export function rpcHandlers(parts: {
       image: currentImage(),
       uptime_s: (clock.now() - upSince) / 1000,
     }),
+    // Both answer without Docker, too: they say that it does not.
     list: async () => ({ sessions: await sessions.list() }),
     get: ({ id }) => sessions.get(id),
-    create: (params) => sessions.create(params),
-    restart: ({ id, force }) => sessions.restart(id, force),
-    kill: ({ id }) => sessions.kill(id),
-    background: async ({ id }) => ({ detached: await sessions.background(id) }),
-    delete: async ({ id }) => {
-      await sessions.delete(id);
+    create: (params) =>
+      params.start
+        ? deadlines.withDocker("create", (signal) => sessions.create(params, signal))
+        : deadlines.within("create", OPERATION_MS, (signal) => sessions.create(params, signal)),
+    restart: ({ id, force, request_id }) =>
+      deadlines.withDocker("restart", (signal) => sessions.restart(id, force, request_id, signal)),
+    kill: ({ id }) => deadlines.withDocker("kill", (signal) => sessions.kill(id, signal)),
+    background: ({ id }) =>
+      deadlines.withDocker("background", async () => ({ detached: await sessions.background(id) })),
+    delete: async ({ id, request_id }) => {
+      await deadlines.withDocker("delete", (signal) => sessions.delete(id, request_id, signal));
       return {};
     },
-    capacity: () => capacity.now(),
+    edit: (params) => deadlines.within("edit", OPERATION_MS, () => sessions.edit(params)),
+    clone: (params) => deadlines.within("clone", COPY_MS, (signal) => sessions.clone(params, signal)),
+    override: (params) => deadlines.within("override", OPERATION_MS, () => sessions.override(params)),
+    logs: async (params) => ({ lines: await deadlines.withDocker("logs", () => sessions.logs(params)) }),
+    capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);

@@ -2,17 +2,20 @@ import { ConvocateError, agentPaths, toConvocateError, type Session, type Sessio
 import type { Log } from "../protocol/log.js";
 import { isAttach } from "./attach/tmux.js";
 import { HostCgroups } from "./capacity/cgroups.js";
+import { systemClock } from "./clock.js";
 import { readCurrentImage, readIdentity, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { ContainerState, DockerEngine } from "./containers/engine.js";
 import { Homes } from "./sessions/homes.js";
+import { LockFiles } from "./sessions/lock-files.js";
+import { LOCK_WAIT_MS, Locks } from "./sessions/locks.js";
 import { MetadataStore } from "./sessions/metadata.js";
 import { sessionView, type ContainerKnowledge } from "./sessions/view.js";
 
 /**
- * This host's sessions, read from its files and its Docker, so that it works without a running agent. An operation in flight
- * is known to the agent alone and not shown here.
+ * This host's sessions, read from its files and its Docker, so that it works without a running agent. Operations in flight
+ * or interrupted are known by their locks.
  */
 export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?: DockerEngine }): Promise<Session[]> {
   const { log, paths = agentPaths, docker = new RealDocker() } = options;
@@ -27,6 +30,9 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
     admission: startsNothing,
     cgroups: new HostCgroups(),
   });
+  const lockFiles = new LockFiles(paths.locks, log);
+  const locks = new Locks(systemClock, LOCK_WAIT_MS, lockFiles);
+  for (const record of await lockFiles.read()) locks.leave(record);
   let states = new Map<SessionId, ContainerState>();
   let problem: string | null = null;
   try {
@@ -38,7 +44,7 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
     store.all().map(async (metadata) => {
       const container = states.get(metadata.id) ?? null;
       const known: ContainerKnowledge = problem === null ? { container } : { error: problem };
-      return sessionView(agentId, metadata, known, undefined, await attaches(docker, container));
+      return sessionView(agentId, metadata, known, locks.holder(metadata.id), await attaches(docker, container));
     }),
   );
 }

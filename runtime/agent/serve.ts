@@ -16,12 +16,15 @@ import { HostCgroups, type Cgroups } from "./capacity/cgroups.js";
 import { DiskUse } from "./capacity/disk-use.js";
 import { AfterBoot } from "./boot/after-boot.js";
 import { bootId } from "./boot/boot-id.js";
-import { recover } from "./boot/recover.js";
+import { takeOver } from "./boot/take-over.js";
 import { systemClock, timestamp, type Clock } from "./clock.js";
 import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
+import { DockerPulse } from "./containers/pulse.js";
+import { containerName } from "./containers/spec.js";
+import { Deadlines } from "./deadlines.js";
 import { DockerWatch } from "./events/docker-watch.js";
 import { ImageWatch } from "./events/image-watch.js";
 import { PeerWatch } from "./events/peers.js";
@@ -30,13 +33,17 @@ import type { EventSink } from "./events/sink.js";
 import { Spool } from "./events/spool.js";
 import { rpcHandlers } from "./handlers.js";
 import { Homes } from "./sessions/homes.js";
-import { Locks } from "./sessions/locks.js";
+import { LockFiles } from "./sessions/lock-files.js";
+import { LOCK_WAIT_MS, Locks } from "./sessions/locks.js";
 import { MetadataStore } from "./sessions/metadata.js";
+import { recover } from "./sessions/recover.js";
 import { Sessions } from "./sessions/sessions.js";
 import { LiveSettings } from "./settings.js";
 
 /** How long the last events may take to reach the shell when the agent stops. */
 const FAREWELL_MS = 1_000;
+/** How long operations in flight may take to end when the agent stops; less than systemd's patience. */
+const SETTLE_MS = 12_000;
 const PEER_CHECK_MS = 5_000;
 
 export interface AgentOptions {
@@ -79,9 +86,12 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const events: EventSink = { emit: (type, sessionId, data) => spool.append(type, sessionId, data) };
 
   const store = await MetadataStore.open(paths.sessions, log);
-  await store.tidy();
   const homes = new Homes(settings.home, settings);
-  await homes.tidy((id) => store.get(id) !== undefined, log);
+  const lockFiles = new LockFiles(paths.locks, log);
+  const locks = new Locks(clock, LOCK_WAIT_MS, lockFiles);
+  await recover({ store, homes, lockFiles, locks, events, clock, log });
+  // Last of all: an operation that is in flight ends before what it uses is closed, and leaves no lock.
+  started.defer(() => locks.settled(SETTLE_MS));
   const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));
   await activity.reopen((id) => store.get(id) !== undefined);
   const diskUse = started.use(new DiskUse({ homes: () => store.all().map(({ id }) => homes.path(id)), clock, log }));
@@ -105,7 +115,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const capacity = new CapacityReport({ docker, cgroups, admission, diskUse: () => diskUse.total(), clock });
   await capacity.begin();
   diskUse.start();
-  const locks = new Locks(clock);
+  const pulse = new DockerPulse(docker, clock);
   const counts = new AttachCounts();
   const sessions = new Sessions({
     agentId,
@@ -120,6 +130,8 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     boot,
     activity: (id, startedAt) => activity.of(id, startedAt),
     forget: (id) => activity.close(id),
+    logs: (id, options) => docker.logs(containerName(id), options),
+    pulse,
   });
   const afterBoot = started.use(
     new AfterBoot({
@@ -138,10 +150,10 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   watch.start();
   started.use(new ImageWatch({ docker, spool, clock, log })).start();
   const over = new AbortController();
-  const recovered = recover({ docker, containers, activity, afterBoot, processes, clock, log }, over.signal);
+  const takenOver = takeOver({ docker, containers, activity, afterBoot, processes, clock, log }, over.signal);
   started.defer(async () => {
     over.abort();
-    await recovered;
+    await takenOver;
   });
 
   const peers = new PeerWatch(events, clock);
@@ -161,7 +173,16 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     touch: (id) => sessions.touch(id),
   });
   const attaches = new Set<Promise<void>>();
-  const handlers = rpcHandlers({ agentId, sessions, settings: live, capacity, currentImage, clock, upSince });
+  const handlers = rpcHandlers({
+    agentId,
+    sessions,
+    settings: live,
+    capacity,
+    deadlines: new Deadlines(pulse, clock),
+    currentImage,
+    clock,
+    upSince,
+  });
 
   const heartbeat = (): AgentEvent => ({
     seq: spool.lastSeq,

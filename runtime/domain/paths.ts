@@ -41,6 +41,8 @@ export const agentPaths = {
   events: "/var/lib/convocate-agent/events",
   /** A folder per session that runs, with the socket of its hooks; gone with every boot, as the containers' processes are. */
   running: "/run/convocate-agent/sessions",
+  /** One file per operation in flight: what a crash leaves says what was interrupted. */
+  locks: "/var/lib/convocate-agent/locks",
   /** What `settings-set` changed. */
   settingsChange: "/var/lib/convocate-agent/settings.json",
 } as const;

@@ -15,6 +15,7 @@ import {
   type RunningContainer,
   type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
+import { nanoseconds, type LogLine } from "../../runtime/agent/containers/log-lines.js";
 
 interface FakeContainer {
   state: ContainerState;
@@ -84,31 +85,40 @@ export class FakeDocker implements DockerEngine {
   #time = Date.now();
   #pid = 1000;
 
+  /** Set to make every call wait for ever, as when dockerd is stopped with SIGSTOP. */
+  hangs = false;
+  /** What each container has written so far. */
+  readonly written = new Map<string, LogLine[]>();
+
+  async ping(): Promise<void> {
+    await this.#up();
+  }
+
   async cgroupDriver(): Promise<string> {
-    this.#up();
+    await this.#up();
     return this.driver;
   }
 
   async hasImage(reference: string): Promise<boolean> {
-    this.#up();
+    await this.#up();
     return this.images.has(reference);
   }
 
   async sessionImages(): Promise<ImageTag[]> {
-    this.#up();
+    await this.#up();
     return [...this.images]
       .filter((image) => image.startsWith(`${SESSION_IMAGE}:`))
       .map((image) => ({ image, id: this.#imageId(image) }));
   }
 
   async ensureNetwork(name: string): Promise<{ gateway: string | null }> {
-    this.#up();
+    await this.#up();
     this.networks.add(name);
     return { gateway: "172.18.0.1" };
   }
 
   async create(spec: ContainerSpec): Promise<string> {
-    this.#up();
+    await this.#up();
     this.calls.push(`create ${spec.name}`);
     if (this.containers.has(spec.name)) throw new ConvocateError("DOCKER_ERROR", `the name ${spec.name} is in use`);
     const id = randomBytes(32).toString("hex");
@@ -128,7 +138,7 @@ export class FakeDocker implements DockerEngine {
   }
 
   async start(name: string): Promise<void> {
-    this.#up();
+    await this.#up();
     await this.beforeStart();
     this.calls.push(`start ${name}`);
     const found = this.#find(name);
@@ -137,7 +147,7 @@ export class FakeDocker implements DockerEngine {
   }
 
   async stop(name: string): Promise<void> {
-    this.#up();
+    await this.#up();
     this.calls.push(`stop ${name}`);
     const found = this.containers.get(name);
     if (!found?.state.running) return;
@@ -146,7 +156,7 @@ export class FakeDocker implements DockerEngine {
   }
 
   async remove(name: string): Promise<void> {
-    this.#up();
+    await this.#up();
     this.calls.push(`remove ${name}`);
     const found = this.containers.get(name);
     if (!found) return;
@@ -156,12 +166,12 @@ export class FakeDocker implements DockerEngine {
   }
 
   async inspect(name: string): Promise<ContainerState | null> {
-    this.#up();
+    await this.#up();
     return this.#byName(name)?.state ?? null;
   }
 
   async list(): ReturnType<DockerEngine["list"]> {
-    this.#up();
+    await this.#up();
     return [...this.containers.values()]
       .filter(({ spec }) => spec.Labels?.[SESSION_LABEL] !== undefined)
       .map(({ state, spec }) => ({
@@ -173,7 +183,7 @@ export class FakeDocker implements DockerEngine {
   }
 
   async running(): Promise<RunningContainer[]> {
-    this.#up();
+    await this.#up();
     return [...this.containers.values()]
       .filter(({ state }) => state.running)
       .map(({ spec }) => {
@@ -206,7 +216,7 @@ export class FakeDocker implements DockerEngine {
     signal: AbortSignal,
     onOpen: () => void,
   ): AsyncGenerator<E> {
-    this.#up();
+    await this.#up();
     const queue: (E | null)[] = [];
     let wake: () => void = () => undefined;
     const listener = (event: E | null): void => {
@@ -230,15 +240,22 @@ export class FakeDocker implements DockerEngine {
     }
   }
 
+  async logs(name: string, { lines, after }: { lines: number; after: string | null }): Promise<LogLine[]> {
+    await this.#up();
+    const written = this.#byName(name) ? (this.written.get(name) ?? []) : [];
+    const newer = written.filter(({ timestamp }) => after === null || nanoseconds(timestamp) > nanoseconds(after));
+    return newer.slice(-lines);
+  }
+
   async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {
-    this.#up();
+    await this.#up();
     if (!this.#byName(name)?.state.running)
       throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
     return this.onRun(request);
   }
 
   async openTty(name: string, request: ExecRequest): Promise<FakeTty> {
-    this.#up();
+    await this.#up();
     if (!this.#byName(name)?.state.running)
       throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
     const tty = new FakeTty(request, (this.#pid += 1));
@@ -247,7 +264,7 @@ export class FakeDocker implements DockerEngine {
   }
 
   async execState(): Promise<ExecState | null> {
-    this.#up();
+    await this.#up();
     return null;
   }
 
@@ -284,8 +301,9 @@ export class FakeDocker implements DockerEngine {
     return this.#imageListeners.size;
   }
 
-  #up(): void {
+  async #up(): Promise<void> {
     if (this.down) throw this.down;
+    if (this.hangs) await new Promise(() => undefined);
   }
 
   #byName(name: string): FakeContainer | undefined {

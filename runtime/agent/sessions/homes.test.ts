@@ -14,7 +14,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { newSessionId, type SessionId } from "../../domain/index.js";
-import { silentLog } from "../../protocol/log.js";
 import { Homes } from "./homes.js";
 
 let root: string;
@@ -63,6 +62,7 @@ describe("Homes", () => {
       const id = newSessionId();
       symlinkSync(other, homes.path(id));
       await expect(homes.check(id)).rejects.toMatchObject({ code: "IO_ERROR" });
+      await homes.setAside(id);
       await homes.remove(id);
       expect(existsSync(homes.path(id))).toBe(false);
       expect(existsSync(join(other, "precious"))).toBe(true);
@@ -71,12 +71,20 @@ describe("Homes", () => {
     }
   });
 
-  test("after a crash finish a create whose metadata was written, and remove any other", async () => {
-    const [finished, abandoned] = [newSessionId(), newSessionId()];
-    await homes.prepare(finished);
-    await homes.prepare(abandoned);
-    await homes.tidy((id) => id === finished, silentLog);
-    expect(readdirSync(root)).toEqual([finished]);
+  test("set a home aside whole, bring it back, and say what is left after a crash", async () => {
+    const [waiting, id] = [newSessionId(), newSessionId()];
+    await homes.prepare(waiting);
+    await homes.prepare(id);
+    await homes.settle(id);
+    writeFileSync(join(homes.path(id), "file"), "text");
+    await homes.setAside(id);
+    await homes.setAside(id);
+    expect(await homes.exists(id)).toBe(false);
+    expect(await homes.leftovers()).toEqual({ unfinished: [waiting], setAside: [id] });
+    await homes.bringBack(id);
+    expect(readFileSync(join(homes.path(id), "file"), "utf8")).toBe("text");
+    expect(await homes.leftovers()).toEqual({ unfinished: [waiting], setAside: [] });
+    await homes.bringBack(id);
   });
 
   test("make mount points where nothing is, and leave alone what is there", async () => {

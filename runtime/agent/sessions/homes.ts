@@ -1,8 +1,8 @@
 import { chmod, cp, lchown, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { ConvocateError, SessionId } from "../../domain/index.js";
-import type { Log } from "../../protocol/log.js";
-import { isMissing, syncFolder } from "../files.js";
+import { isMissing, syncFolder, unwritable } from "../files.js";
+import { copyHome, type SkippedList } from "./copy.js";
 
 export interface Owner {
   uid: number;
@@ -10,10 +10,12 @@ export interface Owner {
 }
 
 const UNFINISHED = ".convocate-new-";
+const SET_ASIDE = ".convocate-old-";
 
 /**
  * The sessions' home directories, `<home>/<uuid>`. A new one is made beside its place and renamed into it once its metadata
- * is written, so that a crash leaves either nothing or a whole session (`tidy` sees to the rest at the next start).
+ * is written; one to be deleted is set aside whole, and removed once its metadata is gone. So a crash leaves either nothing
+ * or a whole session, and `leftovers` tells the next agent which.
  */
 export class Homes {
   readonly #root: string;
@@ -33,40 +35,70 @@ export class Homes {
 
   /** Makes a home from the skel, in waiting: `settle` puts it in place. */
   async prepare(id: SessionId): Promise<void> {
-    const path = this.#unfinished(id);
+    const path = this.#beside(UNFINISHED, id);
     await rm(path, { recursive: true, force: true });
-    const skel = join(this.#root, ".skel");
-    if (await exists(skel)) {
-      await cp(skel, path, {
-        recursive: true,
-        verbatimSymlinks: true,
-        preserveTimestamps: true,
-        filter: async (source) => {
-          const found = await lstat(source);
-          return found.isFile() || found.isDirectory() || found.isSymbolicLink();
-        },
-      });
-    } else {
-      await mkdir(path);
+    try {
+      await this.#fromSkel(path);
+    } catch (error) {
+      throw unwritable(path, error);
     }
-    await chmod(path, 0o700);
-    await this.#giveAway(path);
+  }
+
+  /** Makes a home in waiting as a copy of another one, which may be in use. Throws IO_ERROR. */
+  async prepareCopy(from: SessionId, id: SessionId, signal?: AbortSignal): Promise<SkippedList> {
+    await this.check(from);
+    const path = this.#beside(UNFINISHED, id);
+    await rm(path, { recursive: true, force: true });
+    return await copyHome(this.path(from), path, signal);
   }
 
   async settle(id: SessionId): Promise<void> {
-    await rename(this.#unfinished(id), this.path(id));
+    await rename(this.#beside(UNFINISHED, id), this.path(id));
     await syncFolder(this.#root);
   }
 
   async discard(id: SessionId): Promise<void> {
-    await rm(this.#unfinished(id), { recursive: true, force: true });
+    await rm(this.#beside(UNFINISHED, id), { recursive: true, force: true });
   }
 
-  /** Removes a home and all in it; a link in its place is removed itself, never what it points at. */
-  async remove(id: SessionId): Promise<void> {
-    await rm(this.path(id), { recursive: true, force: true, maxRetries: 3 });
-    await this.discard(id);
+  /** Takes a home out of its place, in one step that `bringBack` undoes; nothing when it is done already. */
+  async setAside(id: SessionId): Promise<void> {
+    // A session whose home is lost can be deleted all the same.
+    if (!(await this.exists(id))) return;
+    const aside = this.#beside(SET_ASIDE, id);
+    try {
+      await rm(aside, { recursive: true, force: true });
+      await rename(this.path(id), aside);
+      await syncFolder(this.#root);
+    } catch (error) {
+      throw unwritable(aside, error);
+    }
+  }
+
+  async bringBack(id: SessionId): Promise<void> {
+    if (!(await this.isSetAside(id)) || (await this.exists(id))) return;
+    await rename(this.#beside(SET_ASIDE, id), this.path(id));
     await syncFolder(this.#root);
+  }
+
+  async isSetAside(id: SessionId): Promise<boolean> {
+    return await exists(this.#beside(SET_ASIDE, id));
+  }
+
+  /** Removes a home that was set aside, and all in it; a link in its place is removed itself, never what it points at. */
+  async remove(id: SessionId): Promise<void> {
+    const aside = this.#beside(SET_ASIDE, id);
+    try {
+      await rm(aside, { recursive: true, force: true, maxRetries: 3 });
+      await this.discard(id);
+      await syncFolder(this.#root);
+    } catch (error) {
+      throw new ConvocateError(
+        "IO_ERROR",
+        `session ${id} is deleted, but what was its home is still at ${aside}: ${String(error)}: remove it by hand`,
+        { cause: error },
+      );
+    }
   }
 
   /** Throws IO_ERROR unless the home is a directory of its own. */
@@ -93,25 +125,43 @@ export class Homes {
     }
   }
 
-  /** Ends what a crash interrupted: a home whose metadata was written is put in place, any other unfinished one removed. */
-  async tidy(known: (id: SessionId) => boolean, log: Log): Promise<void> {
+  /** What a crash left: homes in waiting, and homes that were set aside. */
+  async leftovers(): Promise<{ unfinished: SessionId[]; setAside: SessionId[] }> {
     await mkdir(this.#root, { recursive: true });
-    for (const entry of await readdir(this.#root)) {
-      if (!entry.startsWith(UNFINISHED)) continue;
-      const id = SessionId.safeParse(entry.slice(UNFINISHED.length));
-      if (!id.success) continue;
-      if (known(id.data) && !(await exists(this.path(id.data)))) {
-        await this.settle(id.data);
-        log.warn({ session: id.data }, "finished a create that was interrupted");
-      } else {
-        await this.discard(id.data);
-        log.warn({ session: id.data }, "removed what an interrupted create left");
-      }
-    }
+    const entries = await readdir(this.#root);
+    const of = (prefix: string): SessionId[] =>
+      entries.flatMap((entry) => {
+        const id = SessionId.safeParse(entry.startsWith(prefix) ? entry.slice(prefix.length) : "");
+        return id.success ? [id.data] : [];
+      });
+    return { unfinished: of(UNFINISHED), setAside: of(SET_ASIDE) };
   }
 
-  #unfinished(id: SessionId): string {
-    return join(dirname(this.path(id)), `${UNFINISHED}${id}`);
+  async exists(id: SessionId): Promise<boolean> {
+    return await exists(this.path(id));
+  }
+
+  #beside(prefix: string, id: SessionId): string {
+    return join(dirname(this.path(id)), `${prefix}${id}`);
+  }
+
+  async #fromSkel(path: string): Promise<void> {
+    const skel = join(this.#root, ".skel");
+    if (await exists(skel)) {
+      await cp(skel, path, {
+        recursive: true,
+        verbatimSymlinks: true,
+        preserveTimestamps: true,
+        filter: async (source) => {
+          const found = await lstat(source);
+          return found.isFile() || found.isDirectory() || found.isSymbolicLink();
+        },
+      });
+    } else {
+      await mkdir(path);
+    }
+    await chmod(path, 0o700);
+    await this.#giveAway(path);
   }
 
   async #giveAway(path: string): Promise<void> {

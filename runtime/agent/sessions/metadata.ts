@@ -43,6 +43,10 @@ export const Metadata = z.object({
   transfer: Transfer.optional(),
   /** The boot of the host in which it was last started, until it is killed or ends by itself (boot/after-boot.ts). */
   runs_in_boot: z.string().nullish(),
+  /** The port that its last container was made with; an edited session holds both until its next restart. */
+  published: z.object({ port: z.int(), protocol: z.enum(["tcp", "udp"]) }).nullish(),
+  /** The request of its last restart: the same one again starts nothing. */
+  restarted_by: z.string().nullish(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 

@@ -1,19 +1,22 @@
-import {
-  ConvocateError,
-  newSessionId,
-  toConvocateError,
-  type AgentId,
-  type Session,
-  type SessionId,
-} from "../../domain/index.js";
-import type { OpParams } from "../../protocol/rpc/ops.js";
+import { ConvocateError, toConvocateError, type AgentId, type Session, type SessionId } from "../../domain/index.js";
+import type { OpParams, OpResult } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
-import type { Admitted, Containers } from "../containers/containers.js";
+import type { Containers } from "../containers/containers.js";
+import type { LogLine } from "../containers/log-lines.js";
+import type { DockerPulse } from "../containers/pulse.js";
+import { QUESTION_PATIENCE_MS } from "../deadlines.js";
 import type { EventSink } from "../events/sink.js";
+import { Answers } from "./answers.js";
+import { edited, unchanged, wished } from "./edit.js";
 import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
+import { Maker } from "./maker.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
-import { choosePort } from "./ports.js";
+import { hereOnly, notFound } from "./not-here.js";
+import { Remover } from "./remover.js";
+import { Reservations } from "./reserve.js";
+import { Starter } from "./starter.js";
+import { noProbe, type StepProbe } from "./steps.js";
 import { sessionView, type ContainerKnowledge, type RunningActivity } from "./view.js";
 
 export interface SessionsOptions {
@@ -34,25 +37,41 @@ export interface SessionsOptions {
   activity?: (id: SessionId, startedAt: string) => RunningActivity;
   /** A session's container is gone for good, and nothing that was made for it is needed any more. */
   forget?: (id: SessionId) => Promise<void>;
+  /** The last lines of a session's container. */
+  logs: (id: SessionId, options: { lines: number; after: string | null }) => Promise<LogLine[]>;
+  pulse: DockerPulse;
+  step?: StepProbe;
 }
 
-/** The operations of SPEC 6.3. Those that change a session run alone on it. */
+/**
+ * The operations of SPEC 6.3. Those that change a session run alone on it, and are safe to send again. A `signal` that is
+ * aborted before anything was changed keeps it so; afterwards an operation goes on to its end.
+ */
 export class Sessions {
   readonly #with: SessionsOptions;
-  /** Creates under way by request id: the same request again joins the first. */
-  readonly #creating = new Map<string, Promise<Session>>();
-  /** Promised to creates under way, which have no metadata yet. */
-  readonly #reserved = new Map<SessionId, Metadata>();
+  readonly #answers: Answers;
+  readonly #reservations: Reservations;
+  readonly #starter: Starter;
+  readonly #maker: Maker;
+  readonly #remover: Remover;
+  #logs: Promise<unknown> = Promise.resolve();
 
   constructor(options: SessionsOptions) {
     this.#with = options;
+    const parts = { ...options, step: options.step ?? noProbe };
+    this.#answers = new Answers(options.clock);
+    this.#reservations = new Reservations(options.store);
+    this.#starter = new Starter(parts);
+    this.#maker = new Maker({ ...parts, reservations: this.#reservations, starter: this.#starter });
+    this.#remover = new Remover(parts);
   }
 
+  /** Every session. Where Docker cannot say, that is each session's state, after QUESTION_PATIENCE_MS at most. */
   async list(): Promise<Session[]> {
-    const { store, containers } = this.#with;
+    const { store, containers, pulse } = this.#with;
     let knowledge: (id: SessionId) => ContainerKnowledge;
     try {
-      const states = await containers.all();
+      const states = await pulse.guard("list", QUESTION_PATIENCE_MS, () => containers.all());
       knowledge = (id) => ({ container: states.get(id) ?? null });
     } catch (error) {
       const message = toConvocateError(error).message;
@@ -63,8 +82,10 @@ export class Sessions {
 
   async get(id: SessionId): Promise<Session> {
     const metadata = this.find(id);
+    const { containers, pulse } = this.#with;
     try {
-      return this.#view(metadata, { container: await this.#with.containers.state(id) });
+      const container = await pulse.guard("get", QUESTION_PATIENCE_MS, () => containers.state(id));
+      return this.#view(metadata, { container });
     } catch (error) {
       return this.#view(metadata, { error: toConvocateError(error).message });
     }
@@ -73,63 +94,46 @@ export class Sessions {
   /** Metadata of a session; throws SESSION_NOT_FOUND, and SESSION_MOVED when another agent has it. */
   find(id: SessionId): Metadata {
     const metadata = this.#with.store.get(id);
-    if (metadata?.transfer?.state === "moved") {
-      throw new ConvocateError(
-        "SESSION_MOVED",
-        `session ${metadata.name} (${id}) moved to agent ${metadata.transfer.to}, which was not confirmed yet: ` +
-          `finish it with \`convocate move ${id} --to ${metadata.transfer.to}\``,
-      );
-    }
-    if (metadata) return metadata;
-    throw new ConvocateError(
-      "SESSION_NOT_FOUND",
-      `this agent has no session ${id}: \`convocate ls\` shows those there are`,
-    );
+    if (!metadata) throw notFound(id);
+    return hereOnly(metadata);
   }
 
   /** Makes a session, or gives the one that this request id made before. */
-  async create(params: OpParams<"create">): Promise<Session> {
-    const underWay = this.#creating.get(params.request_id);
-    if (underWay) return underWay;
-    const mine = this.#create(params);
-    this.#creating.set(params.request_id, mine);
-    try {
-      return await mine;
-    } finally {
-      this.#creating.delete(params.request_id);
-    }
+  async create(params: OpParams<"create">, signal?: AbortSignal): Promise<Session> {
+    const id = await this.#answers.once(`create ${params.request_id}`, () => this.#maker.create(params, signal));
+    return await this.get(id);
   }
 
-  /** Starts a session in a new container of the current image. Throws SESSION_RUNNING unless `force` stops it first. */
-  async restart(id: SessionId, force: boolean): Promise<Session> {
+  async clone(params: OpParams<"clone">, signal?: AbortSignal): Promise<OpResult<"clone">> {
+    const { id, skipped } = await this.#answers.once(`clone ${params.id} ${params.request_id}`, () =>
+      this.#maker.clone(params, signal),
+    );
+    return { session: await this.get(id), skipped: skipped.named, skipped_total: skipped.total };
+  }
+
+  /**
+   * Starts a session in a new container of the current image. Throws SESSION_RUNNING unless `force` stops it first, or this
+   * very request started it.
+   */
+  async restart(id: SessionId, force: boolean, requestId?: string, signal?: AbortSignal): Promise<Session> {
     this.find(id);
-    await this.#with.locks.run(id, "restart", async () => {
-      const { containers } = this.#with;
-      const session = this.find(id);
-      const state = await containers.state(id);
-      if (state?.running && !force) {
-        throw new ConvocateError(
-          "SESSION_RUNNING",
-          `session ${session.name} is running: attach to it, or restart it with --force`,
-        );
-      }
-      // Before anything is stopped: a start that cannot succeed must not cost a running session.
-      using admitted = await containers.admit(session);
-      if (state?.running) await containers.stop(id);
-      await this.#start(session, admitted);
-    });
-    return this.get(id);
+    const work = (): Promise<void> => this.#restart(id, force, requestId ?? null, signal);
+    if (requestId === undefined) await work();
+    else await this.#answers.once(`restart ${id} ${requestId}`, work);
+    return await this.get(id);
   }
 
   /** Stops a session; one that is stopped stays so. */
-  async kill(id: SessionId): Promise<Session> {
+  async kill(id: SessionId, signal?: AbortSignal): Promise<Session> {
     this.find(id);
     await this.#with.locks.run(id, "kill", async () => {
       this.find(id);
+      const state = await this.#with.containers.state(id);
+      signal?.throwIfAborted();
       await this.#with.store.update(id, { runs_in_boot: null });
-      await this.#with.containers.stop(id);
+      if (state?.running) await this.#with.containers.stop(id);
     });
-    return this.get(id);
+    return await this.get(id);
   }
 
   /** Starts a session that ran when the host went down; nothing happens when it was started or killed since. */
@@ -140,28 +144,58 @@ export class Sessions {
       if (!session?.runs_in_boot || session.runs_in_boot === boot) return;
       if ((await containers.state(id))?.running) return;
       using admitted = await containers.admit(session);
-      await this.#start(session, admitted);
+      await this.#starter.start(session, admitted, null);
     });
   }
 
   async background(id: SessionId): Promise<number> {
     this.find(id);
-    return this.#with.locks.run(id, "background", () => this.#with.detachAll(id));
+    return await this.#with.locks.run(id, "background", () => this.#with.detachAll(id));
   }
 
-  /** Container, home, metadata, in this order: a crash on the way leaves a session that is listed and can be deleted again. */
-  async delete(id: SessionId): Promise<void> {
+  /** What is left out stays; nothing is asked of Docker. */
+  async edit(params: OpParams<"edit">): Promise<Session> {
+    const { store, locks, events } = this.#with;
+    const { id } = params;
     this.find(id);
-    await this.#with.locks.run(id, "delete", async () => {
-      const { containers, homes, store, events, forget } = this.#with;
-      const session = this.find(id);
-      await containers.stop(id);
-      await containers.remove(id);
-      await forget?.(id);
-      await homes.remove(id);
-      await store.remove(id);
-      events.emit("container.deleted", id, { name: session.name, dns_name: session.dns_name });
+    await locks.run(id, "edit", async () => {
+      const before = this.find(id);
+      try {
+        const after = this.#reservations.claim(id, wished(before, params), (port) => edited(before, params, port));
+        if (unchanged(before, after)) return;
+        await store.put(after);
+        const { name, port, protocol, dns_name } = after;
+        events.emit("container.edited", id, { name, port, protocol, dns_name });
+      } finally {
+        this.#reservations.release(id);
+      }
     });
+    return await this.get(id);
+  }
+
+  /** Again with the same request id, a delete that was done is done. */
+  async delete(id: SessionId, requestId?: string, signal?: AbortSignal): Promise<void> {
+    const work = (): Promise<void> => this.#remover.delete(id, signal);
+    if (requestId === undefined) await work();
+    else await this.#answers.once(`delete ${id} ${requestId}`, work);
+  }
+
+  /** Clears a stale lock, a live one by force; what was interrupted is taken back. Nothing when there is no lock. */
+  async override({ id, force }: OpParams<"override">): Promise<Session> {
+    this.find(id);
+    const { locks, homes } = this.#with;
+    await locks.clear(id, force, async (operation) => {
+      if (operation === "delete") await homes.bringBack(id);
+    });
+    return await this.get(id);
+  }
+
+  /** One session's log at a time: an answer may be some MiB. */
+  async logs({ id, lines, after }: OpParams<"logs">): Promise<LogLine[]> {
+    this.find(id);
+    const mine = this.#logs.then(() => this.#with.logs(id, { lines, after: after ?? null }));
+    this.#logs = mine.catch(() => undefined);
+    return await mine;
   }
 
   /**
@@ -169,13 +203,11 @@ export class Sessions {
    * PORT_TAKEN, DNS_NAME_TAKEN. One step: nothing waits in here.
    */
   hold(session: Metadata): Metadata {
-    const held = { ...session, ...this.#free(session) };
-    this.#reserved.set(session.id, held);
-    return held;
+    return this.#reservations.claim(session.id, session, (port) => ({ ...session, port }));
   }
 
   release(id: SessionId): void {
-    this.#reserved.delete(id);
+    this.#reservations.release(id);
   }
 
   /** Notes that somebody attached. */
@@ -183,107 +215,27 @@ export class Sessions {
     await this.#with.store.update(id, { last_accessed_at: timestamp(this.#with.clock) });
   }
 
-  async #create(params: OpParams<"create">): Promise<Session> {
-    const { store, containers, locks } = this.#with;
-    const before = store.all().find((one) => one.request_id === params.request_id);
-    if (before) {
-      // The first attempt may have been cut off between making and starting.
-      if (params.start && !before.started_before) {
-        await locks.run(before.id, "create", async () => {
-          const session = this.find(before.id);
-          if (session.started_before) return;
-          using admitted = await containers.admit(session);
-          await this.#start(session, admitted);
-        });
+  async #restart(id: SessionId, force: boolean, requestId: string | null, signal?: AbortSignal): Promise<void> {
+    const { containers, locks } = this.#with;
+    await locks.run(id, "restart", async () => {
+      const session = this.find(id);
+      // Asked first: a Docker that does not answer is found out before anything is done.
+      const state = await containers.state(id);
+      if (state?.running) {
+        if (requestId !== null && session.restarted_by === requestId) return;
+        if (!force) {
+          throw new ConvocateError(
+            "SESSION_RUNNING",
+            `session ${session.name} is running: attach to it, or restart it with --force`,
+          );
+        }
       }
-      return this.get(before.id);
-    }
-    const session = this.#reserve(params);
-    try {
-      // Asked first, so that what cannot start is not made.
-      using admitted = params.start ? await containers.admit(session) : null;
-      await locks.run(session.id, "create", async () => {
-        await this.#make(session);
-        if (admitted) await this.#start(session, admitted);
-      });
-    } catch (error) {
-      if (!store.get(session.id)) throw error;
-      const cause = toConvocateError(error);
-      throw new ConvocateError(
-        cause.code,
-        `session ${session.name} (${session.id}) was made but did not start: ${cause.message}`,
-        { cause },
-      );
-    } finally {
-      this.#reserved.delete(session.id);
-    }
-    return this.get(session.id);
-  }
-
-  /** Checks and reserves port and DNS name in one step: nothing waits in here. */
-  #reserve(params: OpParams<"create">): Metadata {
-    const { clock } = this.#with;
-    const { port } = this.#free(params);
-    const now = timestamp(clock);
-    const session: Metadata = {
-      id: newSessionId(),
-      name: params.name,
-      port,
-      protocol: params.protocol,
-      dns_name: params.dns_name,
-      public: params.public,
-      docker: params.docker,
-      restart_to_apply: false,
-      limits: params.limits,
-      created_at: now,
-      last_accessed_at: now,
-      request_id: params.request_id,
-      started_before: false,
-    };
-    this.#reserved.set(session.id, session);
-    return session;
-  }
-
-  /** The port, chosen where it is -1, of what nobody else here has. Throws PORT_TAKEN, DNS_NAME_TAKEN. */
-  #free(wanted: Pick<Metadata, "port" | "protocol" | "dns_name"> & { id?: SessionId }): { port: number } {
-    const others = [...this.#with.store.all(), ...this.#reserved.values()].filter(({ id }) => id !== wanted.id);
-    const port = choosePort(wanted.port, wanted.protocol, others);
-    const holder = wanted.dns_name === null ? undefined : others.find((one) => one.dns_name === wanted.dns_name);
-    if (holder) {
-      throw new ConvocateError(
-        "DNS_NAME_TAKEN",
-        `the DNS name ${wanted.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
-      );
-    }
-    return { port };
-  }
-
-  async #make(session: Metadata): Promise<void> {
-    const { store, homes, events } = this.#with;
-    try {
-      await homes.prepare(session.id);
-      await store.put(session);
-    } catch (error) {
-      await homes.discard(session.id);
-      throw error;
-    }
-    await homes.settle(session.id);
-    const { name, port, protocol, dns_name } = session;
-    events.emit("container.created", session.id, { name, port, protocol, dns_name });
-  }
-
-  async #start(session: Metadata, admitted: Admitted): Promise<void> {
-    const { store, containers, clock, boot = null } = this.#with;
-    const before = session.runs_in_boot ?? null;
-    // Before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
-    await store.update(session.id, { runs_in_boot: boot });
-    try {
-      await containers.start(session, admitted);
-    } catch (error) {
-      await store.update(session.id, { runs_in_boot: before }).catch(() => undefined);
-      throw error;
-    }
-    await store.update(session.id, { started_before: true, last_accessed_at: timestamp(clock) });
+      // Before anything is stopped: a start that cannot succeed must not cost a running session.
+      using admitted = await containers.admit(session);
+      signal?.throwIfAborted();
+      if (state?.running) await containers.stop(id);
+      await this.#starter.start(session, admitted, requestId);
+    });
   }
 
   #view(metadata: Metadata, known: ContainerKnowledge): Session {

@@ -15,7 +15,10 @@ export function sessionStatus(
   attached: number,
   activity: (startedAt: string) => RunningActivity = () => ({}),
 ): SessionStatus {
-  if (held) return { state: "locked", operation: held.operation, since: held.since };
+  if (held) {
+    const { operation, since, stale } = held;
+    return { state: "locked", operation, since, ...(stale ? { stale } : {}) };
+  }
   if ("error" in known) return { state: "error", message: known.error };
   const { container } = known;
   if (!container?.startedAt) return { state: "stopped", exit_code: null, oom_killed: false };
@@ -46,7 +49,8 @@ export function sessionView(
     dns_name: metadata.dns_name,
     public: metadata.public,
     docker: metadata.docker,
-    restart_to_apply: metadata.restart_to_apply,
+    // Without a container there is nothing that differs.
+    restart_to_apply: metadata.restart_to_apply && !("container" in known && known.container === null),
     limits: metadata.limits,
     created_at: metadata.created_at,
     last_accessed_at: metadata.last_accessed_at,

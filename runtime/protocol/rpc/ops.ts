@@ -57,10 +57,13 @@ export const OPS = {
     }),
     result: Session,
   },
-  restart: { params: Id.extend({ force: z.boolean().default(false) }), result: Session },
+  restart: {
+    params: Id.extend({ force: z.boolean().default(false), request_id: RequestId.optional() }),
+    result: Session,
+  },
   kill: { params: Id, result: Session },
   background: { params: Id, result: z.object({ detached: z.int() }) },
-  delete: { params: Id, result: z.object({}) },
+  delete: { params: Id.extend({ request_id: RequestId.optional() }), result: z.object({}) },
   /** What is left out stays; a limit of null goes back to the agent's. Takes effect at the next restart. */
   edit: {
     params: Id.extend({

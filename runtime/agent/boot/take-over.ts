@@ -11,7 +11,7 @@ const ASK_AGAIN_MS = 1_000;
 /** Execs in running containers at a time. */
 const AT_ONCE = 4;
 
-export interface RecoverOptions {
+export interface TakeOverOptions {
   docker: DockerEngine;
   containers: Containers;
   activity: Activity;
@@ -26,7 +26,7 @@ export interface RecoverOptions {
  * boot of the host ended, learns what each running session told meanwhile, and ends the attaches that an agent which was
  * killed left in the containers (their tmux clients would shrink everybody's window). Never rejects.
  */
-export async function recover(options: RecoverOptions, signal: AbortSignal): Promise<void> {
+export async function takeOver(options: TakeOverOptions, signal: AbortSignal): Promise<void> {
   const { docker, activity, afterBoot, processes, clock, log } = options;
   const states = await whenDockerAnswers(options, signal);
   if (!states) return;
@@ -52,7 +52,7 @@ export async function recover(options: RecoverOptions, signal: AbortSignal): Pro
 
 /** Null when the signal came first. */
 async function whenDockerAnswers(
-  { containers, clock, log }: RecoverOptions,
+  { containers, clock, log }: TakeOverOptions,
   signal: AbortSignal,
 ): Promise<Map<SessionId, ContainerState> | null> {
   let complained = false;

@@ -1,0 +1,190 @@
+import { ConvocateError, newSessionId, toConvocateError, type SessionId } from "../../domain/index.js";
+import type { OpParams } from "../../protocol/rpc/ops.js";
+import { timestamp, type Clock } from "../clock.js";
+import type { Admitted, Containers } from "../containers/containers.js";
+import type { EventSink } from "../events/sink.js";
+import { specialFiles, type SkippedList } from "./copy.js";
+import type { Homes } from "./homes.js";
+import type { Locks } from "./locks.js";
+import type { Metadata, MetadataStore } from "./metadata.js";
+import { hereOnly, notFound } from "./not-here.js";
+import type { Reservations } from "./reserve.js";
+import type { Starter } from "./starter.js";
+import type { StepProbe } from "./steps.js";
+
+export interface MakerParts {
+  store: MetadataStore;
+  homes: Homes;
+  containers: Containers;
+  locks: Locks;
+  events: EventSink;
+  clock: Clock;
+  reservations: Reservations;
+  starter: Starter;
+  step: StepProbe;
+}
+
+/**
+ * Makes sessions, new ones and copies: home in waiting, metadata, home in place. What a crash leaves between two of these is
+ * finished or removed by `recover` at the next start, and the same request again gives the session.
+ */
+export class Maker {
+  readonly #with: MakerParts;
+
+  constructor(parts: MakerParts) {
+    this.#with = parts;
+  }
+
+  /** A new session, or the one that this request made before. */
+  async create(params: OpParams<"create">, signal?: AbortSignal): Promise<SessionId> {
+    const { containers, locks, starter } = this.#with;
+    const before = this.#madeBy(params.request_id);
+    if (before) {
+      // The first attempt may have been cut off between making and starting.
+      if (params.start && !before.started_before) {
+        await locks.run(before.id, "create", () => starter.startUnlessRunning(before.id));
+      }
+      return before.id;
+    }
+    const { port, protocol, dns_name } = params;
+    const id = newSessionId();
+    const make = fresh(id, params, timestamp(this.#with.clock));
+    await this.#claimed(id, { port, protocol, dns_name }, make, async (session) => {
+      // Asked first, so that what cannot start is not made.
+      using admitted = params.start ? await containers.admit(session) : null;
+      signal?.throwIfAborted();
+      await locks.run(id, "create", async () => {
+        await this.#make(session, () => this.#with.homes.prepare(id));
+        if (admitted) await this.#startNew(session, admitted);
+      });
+    });
+    return id;
+  }
+
+  /** A copy under a new id, with port 0 and no DNS name, or the one that this request made before. */
+  async clone(
+    { id: from, request_id, name }: OpParams<"clone">,
+    signal?: AbortSignal,
+  ): Promise<{ id: SessionId; skipped: SkippedList }> {
+    const { store, homes, locks, clock } = this.#with;
+    const before = this.#madeBy(request_id);
+    if (before) return { id: before.id, skipped: await specialFiles(homes.path(from)).catch(() => nothingSkipped) };
+    return await locks.share(from, "clone", async () => {
+      const source = store.get(from);
+      if (!source) throw notFound(from);
+      const id = newSessionId();
+      let skipped = nothingSkipped;
+      const make = copyOf(hereOnly(source), { id, name, request_id }, timestamp(clock));
+      await this.#claimed(id, { port: 0, protocol: source.protocol, dns_name: null }, make, (session) =>
+        locks.run(id, "clone", () =>
+          this.#make(session, async () => {
+            skipped = await homes.prepareCopy(from, id, signal);
+          }),
+        ),
+      );
+      return { id, skipped };
+    });
+  }
+
+  #madeBy(requestId: string): Metadata | undefined {
+    return this.#with.store.all().find((one) => one.request_id === requestId);
+  }
+
+  async #claimed(
+    id: SessionId,
+    wish: Parameters<Reservations["claim"]>[1],
+    make: (port: number) => Metadata,
+    work: (session: Metadata) => Promise<void>,
+  ): Promise<void> {
+    const { reservations } = this.#with;
+    const session = reservations.claim(id, wish, make);
+    try {
+      await work(session);
+    } finally {
+      reservations.release(id);
+    }
+  }
+
+  async #make(session: Metadata, prepare: () => Promise<void>): Promise<void> {
+    const { store, homes, events, step } = this.#with;
+    await step("locked");
+    try {
+      await prepare();
+      await step("home prepared");
+      await store.put(session);
+    } catch (error) {
+      await homes.discard(session.id);
+      throw error;
+    }
+    try {
+      await step("metadata written");
+      await homes.settle(session.id);
+    } catch (error) {
+      await store.remove(session.id);
+      await homes.discard(session.id);
+      throw error;
+    }
+    await step("home in place");
+    tellCreated(events, session);
+    await step("told");
+  }
+
+  async #startNew(session: Metadata, admitted: Admitted): Promise<void> {
+    try {
+      await this.#with.starter.start(session, admitted, null);
+    } catch (error) {
+      const cause = toConvocateError(error);
+      throw new ConvocateError(
+        cause.code,
+        `session ${session.name} (${session.id}) was made but did not start: ${cause.message}`,
+        { cause },
+      );
+    }
+  }
+}
+
+const nothingSkipped: SkippedList = { named: [], total: 0 };
+
+export function tellCreated(events: EventSink, { id, name, port, protocol, dns_name }: Metadata): void {
+  events.emit("container.created", id, { name, port, protocol, dns_name });
+}
+
+function fresh(id: SessionId, params: OpParams<"create">, now: string): (port: number) => Metadata {
+  return (port) => ({
+    id,
+    name: params.name,
+    port,
+    protocol: params.protocol,
+    dns_name: params.dns_name,
+    public: params.public,
+    docker: params.docker,
+    restart_to_apply: false,
+    limits: params.limits,
+    created_at: now,
+    last_accessed_at: now,
+    request_id: params.request_id,
+    started_before: false,
+  });
+}
+
+/** Named one by one: what is new about a session belongs to that session until somebody decides otherwise. */
+function copyOf(
+  source: Metadata,
+  own: Pick<Metadata, "id" | "name" | "request_id">,
+  now: string,
+): (port: number) => Metadata {
+  return (port) => ({
+    ...own,
+    port,
+    protocol: source.protocol,
+    dns_name: null,
+    public: false,
+    docker: source.docker,
+    restart_to_apply: false,
+    limits: source.limits,
+    created_at: now,
+    last_accessed_at: now,
+    // The conversation was copied, too.
+    started_before: source.started_before,
+  });
+}

@@ -1,0 +1,49 @@
+import { ConvocateError, type SessionId } from "../../domain/index.js";
+import type { Metadata, MetadataStore } from "./metadata.js";
+import { choosePort, type PortUse } from "./ports.js";
+
+export interface Wish {
+  /** 0 none, -1 the first free one. */
+  port: number;
+  protocol: "tcp" | "udp";
+  dns_name: string | null;
+}
+
+/** Who has which port and DNS name on this agent: those of its sessions, and those promised to what is not on disk yet. */
+export class Reservations {
+  readonly #store: MetadataStore;
+  readonly #promised = new Map<SessionId, Metadata>();
+
+  constructor(store: MetadataStore) {
+    this.#store = store;
+  }
+
+  /**
+   * Checks port and DNS name and promises them in one step: nothing waits in here. `make` gets the port that was chosen.
+   * What it gives is promised until `release`. Throws PORT_TAKEN, DNS_NAME_TAKEN.
+   */
+  claim(id: SessionId, wish: Wish, make: (port: number) => Metadata): Metadata {
+    const others = [...this.#store.all(), ...this.#promised.values()].filter((one) => one.id !== id);
+    const port = choosePort(wish.port, wish.protocol, others.flatMap(uses));
+    const holder = wish.dns_name === null ? undefined : others.find((one) => one.dns_name === wish.dns_name);
+    if (holder) {
+      throw new ConvocateError(
+        "DNS_NAME_TAKEN",
+        `the DNS name ${wish.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
+      );
+    }
+    const made = make(port);
+    this.#promised.set(id, made);
+    return made;
+  }
+
+  release(id: SessionId): void {
+    this.#promised.delete(id);
+  }
+}
+
+/** An edited session's container holds the former port until its next restart. */
+function uses({ id, name, port, protocol, published }: Metadata): PortUse[] {
+  const now = { id, name, port, protocol };
+  return published ? [now, { id, name, ...published }] : [now];
+}

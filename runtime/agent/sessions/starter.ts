@@ -1,0 +1,63 @@
+import { timestamp, type Clock } from "../clock.js";
+import type { Admitted, Containers } from "../containers/containers.js";
+import type { SessionId } from "../../domain/index.js";
+import type { Metadata, MetadataStore } from "./metadata.js";
+import type { StepProbe } from "./steps.js";
+
+export interface StarterParts {
+  store: MetadataStore;
+  containers: Containers;
+  clock: Clock;
+  step: StepProbe;
+  /** This boot of the host (boot/boot-id.ts). */
+  boot?: string;
+}
+
+/** Starts sessions, for whoever holds their lock. */
+export class Starter {
+  readonly #with: StarterParts;
+
+  constructor(parts: StarterParts) {
+    this.#with = parts;
+  }
+
+  /** In a new container. `requestId` is of the restart that asked for it. */
+  async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<void> {
+    const { store, containers, step, boot = null } = this.#with;
+    const before = session.runs_in_boot ?? null;
+    // Before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
+    await store.update(session.id, { runs_in_boot: boot });
+    try {
+      await containers.start(session, admitted);
+    } catch (error) {
+      await store.update(session.id, { runs_in_boot: before }).catch(() => undefined);
+      throw error;
+    }
+    await step("started");
+    await this.#started(session, requestId);
+  }
+
+  /** Finishes a start that a crash may have cut off: before the container ran, or after. */
+  async startUnlessRunning(id: SessionId): Promise<void> {
+    const { store, containers } = this.#with;
+    const session = store.get(id);
+    if (!session || session.started_before) return;
+    if ((await containers.state(id))?.running) {
+      await this.#started(session, null);
+      return;
+    }
+    using admitted = await containers.admit(session);
+    await this.start(session, admitted, null);
+  }
+
+  async #started({ id, port, protocol }: Metadata, requestId: string | null): Promise<void> {
+    const { store, clock } = this.#with;
+    await store.update(id, {
+      started_before: true,
+      restart_to_apply: false,
+      published: port === 0 ? null : { port, protocol },
+      ...(requestId === null ? {} : { restarted_by: requestId }),
+      last_accessed_at: timestamp(clock),
+    });
+  }
+}
