@@ -19,6 +19,8 @@ const common = {
 export default {
   // jest leaves one core idle by default; there are two.
   maxWorkers: "100%",
+  // A deadline is for what hangs, not for what is slow on a busy machine.
+  testTimeout: 30_000,
   projects: [
     { ...common, displayName: "unit", testMatch: ["**/*.test.ts", "**/*.test.tsx"] },
     { ...common, displayName: "accept", testMatch: ["<rootDir>/test/**/*.accept.ts"] },
