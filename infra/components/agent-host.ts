@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import {
@@ -19,6 +20,7 @@ import { ImagePush } from "../resources/image-push/resource.js";
 import { KeyPair } from "../resources/key-pair/resource.js";
 import { Line } from "../resources/line/resource.js";
 import { Program } from "../resources/program/resource.js";
+import { SessionFirewall } from "../resources/session-firewall/resource.js";
 import { Slice } from "../resources/slice/resource.js";
 import { Token } from "../resources/token/resource.js";
 import { Unit } from "../resources/unit/resource.js";
@@ -28,7 +30,15 @@ import { directory, file } from "./entries.js";
 import type { SessionImage } from "./session-image.js";
 import type { ShellHost } from "./shell-host.js";
 import { pruneScript } from "./texts/prune.js";
-import { clientConfig, clientTls, journaldDropIn, restartRsyslog, tokenPath, tokenRule } from "./texts/rsyslog.js";
+import {
+  LOG_PORT,
+  clientConfig,
+  clientTls,
+  journaldDropIn,
+  restartRsyslog,
+  tokenPath,
+  tokenRule,
+} from "./texts/rsyslog.js";
 import { agentUnit } from "./texts/units.js";
 
 export interface AgentHostArgs {
@@ -76,6 +86,7 @@ export class AgentHost extends pulumi.ComponentResource {
       },
       inside,
     );
+    const firewall = this.#sessionFirewall(folders);
     const id = new AgentId(`${name}/agent-id`, { host }, { ...inside, dependsOn: folders });
     this.agentId = id.agentId;
     const keyed = { ...inside, dependsOn: [folders, base.packages] };
@@ -140,7 +151,10 @@ export class AgentHost extends pulumi.ComponentResource {
         },
       },
       // After the image, so that one restart brings program, settings and image at once (SPEC 8.2).
-      { ...inside, dependsOn: [program, config, toShell, docker, slice, image, base.user, base.packages] },
+      {
+        ...inside,
+        dependsOn: [program, config, toShell, docker, slice, firewall, image, base.user, base.packages],
+      },
     );
     new Files(
       `${name}/image-prune`,
@@ -174,10 +188,39 @@ export class AgentHost extends pulumi.ComponentResource {
     this.registerOutputs();
   }
 
+  /** The shell's address when it is one that a session can reach it at: a name, or loopback, is not. */
+  #shellAddresses(): string[] {
+    const address = this.args.shell.args.shell.clusterAddress;
+    return isIPv4(address) && !address.startsWith("127.") ? [address] : [];
+  }
+
+  #sessionFirewall(folders: Files): SessionFirewall {
+    const { agent, base, shell } = this.args;
+    const shellPorts = [shell.args.shell.statusPort, LOG_PORT];
+    const addresses = this.#shellAddresses();
+    return new SessionFirewall(
+      `${agent.name}/session-firewall`,
+      {
+        host: agent.name,
+        egress: agent.egress,
+        nameServers: addresses,
+        dnsHere: agent.onShellHost,
+        doors: agent.onShellHost ? [agent.agentPort, ...shellPorts] : [agent.agentPort],
+        otherDoors: agent.onShellHost
+          ? []
+          : addresses.flatMap((address) => shellPorts.map((port) => `${address}:${port}`)),
+      },
+      { parent: this, dependsOn: [folders, base.packages] },
+    );
+  }
+
   /** /etc/convocate-agent/settings.json, through its own schema: what the agent would refuse is refused here. */
   #settings(): string {
     const { agent, common } = this.args;
     const { sudo, env, memoryBytes, pids, cpus, diskBytes } = agent.session;
+    const addresses = this.#shellAddresses();
+    // The cluster's names are the shell's to know.
+    const dns = addresses.length === 0 && agent.onShellHost ? ["gateway"] : addresses;
     const settings = AgentSettings.parse({
       name: agent.name,
       user: common.service.user,
@@ -187,6 +230,7 @@ export class AgentHost extends pulumi.ComponentResource {
       session: {
         ...(sudo === undefined ? {} : { sudo }),
         env: env ?? {},
+        dns,
         limits: {
           ...(memoryBytes === undefined ? {} : { memory_bytes: memoryBytes }),
           ...(pids === undefined ? {} : { pids }),

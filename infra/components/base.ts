@@ -26,7 +26,7 @@ const BASE_PACKAGES = [
   "ufw",
   "zstd",
 ];
-const ROLE_PACKAGES = { shell: ["dnsmasq"], agent: ["docker.io|docker-ce"] } as const;
+const ROLE_PACKAGES = { shell: ["dnsmasq"], agent: ["docker.io|docker-ce", "nftables"] } as const;
 
 export interface BaseArgs {
   machine: InventoryHost;

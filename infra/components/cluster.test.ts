@@ -42,6 +42,7 @@ const agent = (name: string, ip: string, onShellHost = false): InventoryAgent =>
   memoryPercent: 80,
   diskPercent: 70,
   labels: {},
+  egress: ["10.1.0.0/16"],
   session: { env: { A: "b" } },
   onShellHost,
 });
@@ -131,6 +132,18 @@ describe("a shell host and two agents", () => {
       "53",
     ]);
     expect(declared.find(({ name }) => name === "agent-1/firewall")?.inputs.allow).toEqual(["22/tcp", "222/tcp"]);
+  });
+
+  test("keep sessions from our own doors, and let them ask the shell for names", () => {
+    expect(declared.find(({ name }) => name === "agent-1/session-firewall")?.inputs).toEqual({
+      host: "agent-1",
+      egress: ["10.1.0.0/16"],
+      nameServers: ["192.0.2.10"],
+      dnsHere: false,
+      doors: [222],
+      otherDoors: ["192.0.2.10:223", "192.0.2.10:514"],
+    });
+    expect(textOf("agent-1/agent-config")).toContain('\\"dns\\": [\\n      \\"192.0.2.10\\"\\n    ]');
   });
 
   test("send settings that the agent's own schema takes", () => {

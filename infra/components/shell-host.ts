@@ -91,7 +91,14 @@ export class ShellHost extends pulumi.ComponentResource {
       `${name}/dnsmasq`,
       {
         host,
-        files: { "/etc/dnsmasq.d/10-convocate.conf": file(dnsmasqConfig(shell.clusterAddress)) },
+        files: {
+          "/etc/dnsmasq.d/10-convocate.conf": file(
+            dnsmasqConfig(
+              shell.clusterAddress,
+              args.agents.some((agent) => agent.onShellHost),
+            ),
+          ),
+        },
         reload: [["systemctl", "restart", "dnsmasq.service"]],
       },
       { ...inside, dependsOn: [this.folders, base.packages] },

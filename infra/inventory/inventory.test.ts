@@ -43,8 +43,8 @@ knownHosts: known
 shell: { name: shell, address: 10.0.0.1, hostKey: ${KEY} somebody@somewhere }
 agents:
   - { name: a1, address: 10.0.0.2, user: me, session: { env: { B: "2" } } }
-  - { name: a2, address: 10.0.0.1, cpuPercent: 50, hostKey: ${KEY}, identityFile: ~/.ssh/id }
-defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A: "1" } }, labels: { rack: r1 } }
+  - { name: a2, address: 10.0.0.1, cpuPercent: 50, egress: ["192.168.1.20:5432/tcp"], hostKey: ${KEY}, identityFile: ~/.ssh/id }
+defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A: "1" } }, labels: { rack: r1 }, egress: [10.9.0.0/16] }
 `,
       ),
     );
@@ -73,6 +73,8 @@ defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A
     expect(a1?.session).toEqual({ sudo: false, env: { A: "1", B: "2" } });
     expect(a2).toMatchObject({ host: { identityFile: join(homedir(), ".ssh/id") }, cpuPercent: 50, onShellHost: true });
     expect(a2?.labels).toEqual({ rack: "r1" });
+    expect(a1?.egress).toEqual(["10.9.0.0/16"]);
+    expect(a2?.egress).toEqual(["10.9.0.0/16", "192.168.1.20:5432/tcp"]);
     expect(inventory.service).toEqual({ user: "claude", uid: 1337, gid: 1337, home: "/home/claude" });
   });
 
@@ -87,6 +89,16 @@ defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A
 });
 
 describe("a bad inventory", () => {
+  test("names each egress that is no range of addresses", () => {
+    const bad = ["10.0.0.0/33", "300.0.0.1", "10.0.0.1:0", "10.0.0.1:9-8", "10.0.0.1:70000", "fd00::/8", "x; drop"];
+    for (const egress of bad)
+      expect(
+        problemsOf(
+          `cluster: c\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\ndefaults: { egress: ["${egress}"] }\n`,
+        ),
+      ).toEqual([expect.stringMatching(/^3:22: defaults\.egress\[0\] .* must be as 192\.168\.1\.0\/24/)]);
+  });
+
   test("has every problem told, each with its line and what to do", () => {
     const problems = problemsOf(`cluster: prod
 shell:

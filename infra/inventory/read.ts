@@ -31,6 +31,8 @@ export interface InventoryAgent extends InventoryHost {
   memoryPercent: number;
   diskPercent: number;
   labels: Record<string, string>;
+  /** Private ranges that its sessions may reach. */
+  egress: string[];
   session: NonNullable<InventoryFile["agents"][number]["session"]>;
   /** True when the shell host is this same machine. */
   onShellHost: boolean;
@@ -116,6 +118,7 @@ class Resolver {
           cpuPercent: agent.cpuPercent ?? file.defaults.cpuPercent ?? 90,
           memoryPercent: agent.memoryPercent ?? file.defaults.memoryPercent ?? 90,
           diskPercent: agent.diskPercent ?? file.defaults.diskPercent ?? 90,
+          egress: [...new Set([...(file.defaults.egress ?? []), ...(agent.egress ?? [])])].sort(),
           labels: { ...file.defaults.labels, ...agent.labels },
           session: {
             ...file.defaults.session,

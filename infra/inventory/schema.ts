@@ -21,6 +21,21 @@ const EnvName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "must be a variable
 const HomePath = z
   .string()
   .regex(/^(\/[A-Za-z0-9_][A-Za-z0-9._-]*)+$/, "must be an absolute path of letters, digits, . _ and -");
+/** A range of IPv4 addresses, all of it or some of its ports. */
+const Egress = z.string().refine(isEgress, "must be as 192.168.1.0/24, 192.168.1.20:5432 or 10.0.0.0/8:8000-8999/tcp");
+
+function isEgress(text: string): boolean {
+  const [, address, length = "32", from = "1", to = from] =
+    /^([\d.]+)(?:\/(\d{1,2}))?(?::(\d{1,5})(?:-(\d{1,5}))?(?:\/(?:tcp|udp))?)?$/.exec(text) ?? [];
+  const ports = [Number(from), Number(to)] as const;
+  return (
+    z.ipv4().safeParse(address).success &&
+    Number(length) <= 32 &&
+    1 <= ports[0] &&
+    ports[0] <= ports[1] &&
+    ports[1] <= 65535
+  );
+}
 
 /** What every host may say, and `defaults` for all of them. */
 const HostSettings = z.strictObject({
@@ -50,6 +65,8 @@ const AgentOnly = z.strictObject({
   /** Share of the homes' file system that sessions may pledge. Default 90. */
   diskPercent: Percent,
   labels: z.record(Name, z.string()),
+  /** Private ranges that sessions may reach: `192.168.1.0/24`, `192.168.1.20:5432/tcp`. Default none. */
+  egress: z.array(Egress),
   session: SessionSettings.partial(),
 });
 

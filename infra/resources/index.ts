@@ -14,6 +14,7 @@ import { packages } from "./packages/lifecycle.js";
 import { program } from "./program/lifecycle.js";
 import { runtime } from "./runtime/lifecycle.js";
 import { serviceUser } from "./service-user/lifecycle.js";
+import { sessionFirewall } from "./session-firewall/lifecycle.js";
 import { slice } from "./slice/lifecycle.js";
 import { token } from "./token/lifecycle.js";
 import { unit } from "./unit/lifecycle.js";
@@ -38,6 +39,7 @@ export const lifecycles = [
   program,
   runtime,
   serviceUser,
+  sessionFirewall,
   slice,
   token,
   unit,

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
 import { sha256 } from "../host/files.js";
+import { rulesUnit } from "../host/session-firewall.js";
 import { newAuthority, newCertificate } from "../host/certificates.js";
 import { agentsArgv, parseAgents } from "./agent-ready/lifecycle.js";
 import { certificate } from "./certificate/lifecycle.js";
 import { files } from "./files/lifecycle.js";
 import { lifecycles } from "./index.js";
+import { rulesFor, sessionFirewall } from "./session-firewall/lifecycle.js";
 import { quotaPercent, slice, sliceFile, sliceLimits } from "./slice/lifecycle.js";
 import { unit } from "./unit/lifecycle.js";
 
@@ -97,6 +99,35 @@ describe("Slice", () => {
       "memoryMax",
     ]);
   });
+});
+
+test("SessionFirewall differs by what was declared, by the host's name servers, and by rules that somebody changed", () => {
+  const inputs = sessionFirewall.inputs.parse({
+    host,
+    egress: ["10.1.0.0/16"],
+    nameServers: ["192.0.2.10"],
+    dnsHere: false,
+    doors: [222],
+    otherDoors: [],
+  });
+  const state = {
+    ...inputs,
+    resolvers: ["10.0.0.1"],
+    content: sha256(rulesFor(inputs, ["10.0.0.1"])),
+    unit: sha256(rulesUnit),
+    enabled: true,
+    running: true,
+    expected: "a",
+    loaded: "a",
+  };
+  expect(sessionFirewall.diff(state, inputs)).toEqual([]);
+  expect(paths(sessionFirewall.diff(state, { ...inputs, egress: [] }))).toEqual(["egress"]);
+  expect(paths(sessionFirewall.diff({ ...state, resolvers: ["10.0.0.2"] }, inputs))).toEqual(["content"]);
+  expect(paths(sessionFirewall.diff({ ...state, loaded: "b", running: false, unit: "missing" }, inputs))).toEqual([
+    "unit",
+    "running",
+    "loaded",
+  ]);
 });
 
 test("Certificate is made anew with under 60 days left, for another name, and for another authority", async () => {

@@ -58,6 +58,11 @@ const drift = (): { host: string; script: string; named: RegExp }[] => [
       "sed -i 's/^CPUQuota=.*/CPUQuota=10%/' /etc/systemd/system/convocate-sessions.slice; systemctl daemon-reload",
     named: /^agent-1 Slice /,
   },
+  {
+    host: "agent-2",
+    script: "nft flush chain inet convocate to_host",
+    named: /^agent-2 SessionFirewall loaded$/,
+  },
   { host: "agent-2", script: `docker rmi ${tag}`, named: /^agent-2 ImagePush .*image/ },
 ];
 
@@ -65,7 +70,7 @@ test("nothing is planned where nothing drifted, with exit 0", async () => {
   expect(await plan()).toEqual({ exitCode: 0, found: [] });
 }, 180_000);
 
-test("a unit, a config file, a key's mode and the slice edited by hand, and an image removed: plan names exactly those, up repairs exactly those, sessions go on", async () => {
+test("a unit, a config file, a key's mode, the slice and the sessions' firewall edited by hand, and an image removed: plan names exactly those, up repairs exactly those, sessions go on", async () => {
   const before = await pid();
   const edits = drift();
   for (const { host, script } of edits) await cluster.lab.sh(host, script);
@@ -86,6 +91,7 @@ test("a unit, a config file, a key's mode and the slice edited by hand, and an i
     "600",
   );
   await cluster.lab.sh("agent-1", "! grep -q 'CPUQuota=10%' /etc/systemd/system/convocate-sessions.slice");
+  await cluster.lab.sh("agent-2", "nft list chain inet convocate to_host | grep -q 'dport 222 goto refuse'");
   await cluster.lab.sh("agent-2", `docker image inspect ${tag} >/dev/null`);
 
   expect(await pid()).toBe(before);

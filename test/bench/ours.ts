@@ -42,8 +42,12 @@ export async function benchCluster(machines: number): Promise<TestCluster> {
     defaults: {
       user: "admin",
       identityFile: lab.keyPath,
+      egress: [`${gateway}:${API_PORT}`],
       session: {
         memoryBytes: 768 * 1024 * 1024,
+        // Small, so that a small machine has room for many sessions.
+        cpus: 0.01,
+        diskBytes: 64 * 1024 * 1024,
         env: {
           ANTHROPIC_BASE_URL: `http://${gateway}:${API_PORT}`,
           ANTHROPIC_API_KEY: "sk-ant-lab-0000000000000000000000000000",

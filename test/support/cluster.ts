@@ -139,6 +139,8 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
     defaults: {
       user: "admin",
       identityFile: lab.keyPath,
+      // The Messages API is on a private address, which sessions reach only where the inventory says so.
+      egress: [`${gateway}:${API_PORT}`],
       session: {
         memoryBytes: 768 * 1024 * 1024,
         // Small, so that a small machine has room for the sessions of every test.

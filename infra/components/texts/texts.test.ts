@@ -27,10 +27,10 @@ test("services write only where their files are", () => {
   for (const text of [agentUnit(222, HOME), statusUnit(223)]) expect(text).toMatch(/\nProtectSystem=strict\n/);
 });
 
-test("dnsmasq listens on loopback and on an address, and a name is no address", () => {
-  expect(dnsmasqConfig("192.0.2.1")).toMatch(/listen-address=127\.0\.0\.1\nlisten-address=192\.0\.2\.1\n/);
-  expect(dnsmasqConfig("127.0.0.1").match(/listen-address/g)).toHaveLength(1);
-  expect(dnsmasqConfig("shell.example.net")).not.toContain("listen-address");
+test("dnsmasq listens on loopback and on an address, and a name is no address; on the sessions' network where they are", () => {
+  expect(dnsmasqConfig("192.0.2.1", false)).toMatch(/listen-address=127\.0\.0\.1\nlisten-address=192\.0\.2\.1\naddn/);
+  expect(dnsmasqConfig("127.0.0.1", true)).toMatch(/dynamic\nlisten-address=127\.0\.0\.1\ninterface=convocate0\n/);
+  expect(dnsmasqConfig("shell.example.net", true)).not.toMatch(/listen-address|interface/);
 });
 
 test("an address has its port only when it is not the usual one, and an IPv6 one has brackets", () => {
