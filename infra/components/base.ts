@@ -7,6 +7,7 @@ import { Firewall } from "../resources/firewall/resource.js";
 import { Packages } from "../resources/packages/resource.js";
 import { Runtime } from "../resources/runtime/resource.js";
 import { ServiceUser } from "../resources/service-user/resource.js";
+import { LOGIN_SHELL } from "./texts/login-shell.js";
 import { rsyslogDropIn } from "./texts/rsyslog.js";
 import type { Common } from "./common.js";
 
@@ -51,7 +52,8 @@ export class Base extends pulumi.ComponentResource {
     super("convocate:index:Base", `${name}/base`, {}, { parent });
     const packages = [...BASE_PACKAGES, ...args.roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
     this.packages = new Packages(`${name}/packages`, { host, packages }, { parent: this });
-    this.user = new ServiceUser(`${name}/user`, { host, ...common.service }, { parent: this });
+    const shell = args.roles.includes("shell") ? { shell: LOGIN_SHELL } : {};
+    this.user = new ServiceUser(`${name}/user`, { host, ...common.service, ...shell }, { parent: this });
     this.runtime = new Runtime(
       `${name}/runtime`,
       { host, version: common.nodeVersion },

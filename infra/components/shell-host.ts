@@ -11,6 +11,7 @@ import type { Base } from "./base.js";
 import { hostAndPort, type Common } from "./common.js";
 import { directory, file, seed } from "./entries.js";
 import { dnsmasqConfig } from "./texts/dnsmasq.js";
+import { LOGIN_SHELL, loginShell, sshdConfig } from "./texts/login-shell.js";
 import {
   LOG_SERVER_NAME,
   logrotateConfig,
@@ -87,6 +88,20 @@ export class ShellHost extends pulumi.ComponentResource {
       { ...inside, dependsOn: base.runtime },
     );
     this.logServer = this.#logServer();
+    new Files(
+      `${name}/login-shell`,
+      { host: name, files: { [LOGIN_SHELL]: file(loginShell, { mode: "0755" }) } },
+      { ...inside, dependsOn: program },
+    );
+    new Files(
+      `${name}/sshd`,
+      {
+        host: name,
+        files: { "/etc/ssh/sshd_config.d/10-convocate.conf": file(sshdConfig(common.service.user)) },
+        reload: [["systemctl", "try-reload-or-restart", "ssh.service"]],
+      },
+      { ...inside, dependsOn: base.packages },
+    );
     new Files(
       `${name}/dnsmasq`,
       {

@@ -177,10 +177,11 @@ test("an account is read with its home, and none is none", () => {
     uid: 1337,
     gid: 1338,
     home: "/home/claude",
+    shell: "/bin/bash",
     homeOwnership: "750 claude claude",
     skelOwnership: "missing",
   });
-  expect(useraddArgv({ user: "claude", uid: 1, gid: 2, home: "/h" })).toEqual(
+  expect(useraddArgv({ user: "claude", uid: 1, gid: 2, home: "/h", shell: "/bin/bash" })).toEqual(
     expect.arrayContaining(["--uid", "1", "--gid", "2", "--home-dir", "/h"]),
   );
 });

@@ -7,6 +7,8 @@ export interface ServiceAccount {
   uid: number;
   gid: number;
   home: string;
+  /** Login shell. */
+  shell: string;
 }
 
 /** What a host says of an account: its own record, and whether home and skeleton are there and whose. */
@@ -24,9 +26,9 @@ stat -c '%a %U %G' -- "$2/.skel" 2>/dev/null || echo missing`;
 /** Parses READ; null when there is no such user. Pure. */
 export function parseAccount(stdout: string): AccountFound | null {
   const [passwd = "", homeOwnership = "missing", skelOwnership = "missing"] = stdout.trim().split("\n");
-  const [user, , uid, gid, , home] = passwd.split(":");
+  const [user, , uid, gid, , home, shell = ""] = passwd.split(":");
   if (!user || !home) return null;
-  return { user, uid: Number(uid), gid: Number(gid), home, homeOwnership, skelOwnership };
+  return { user, uid: Number(uid), gid: Number(gid), home, shell, homeOwnership, skelOwnership };
 }
 
 export async function readAccount(
@@ -45,7 +47,7 @@ export const groupaddArgv = (account: ServiceAccount): string[] => [
   account.user,
 ];
 
-/** No password, so no login by one. The login shell is Debian's own until the TUI takes its place. */
+/** No password, so no login by one. */
 export const useraddArgv = (account: ServiceAccount): string[] => [
   "useradd",
   "--uid",
@@ -56,10 +58,17 @@ export const useraddArgv = (account: ServiceAccount): string[] => [
   account.home,
   "--no-create-home",
   "--shell",
-  "/bin/bash",
+  account.shell,
   "--comment",
   "convocate sessions",
   account.user,
+];
+
+export const usermodArgv = ({ user, shell }: Pick<ServiceAccount, "user" | "shell">): string[] => [
+  "usermod",
+  "--shell",
+  shell,
+  user,
 ];
 
 /** Prints who has the uid and the gid now, or nothing. */
@@ -98,6 +107,6 @@ export async function makeAccount(
       );
     if (byGid === "") await connection.run(groupaddArgv(account), options);
     await connection.run(useraddArgv(account), options);
-  }
+  } else if (have.shell !== account.shell) await connection.run(usermodArgv(account), options);
   await runScript(connection, HOMES, [account.user, String(account.gid), account.home], options);
 }

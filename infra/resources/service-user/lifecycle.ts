@@ -1,9 +1,17 @@
 import { z } from "zod";
-import { makeAccount, readAccount } from "../../host/users.js";
+import { makeAccount, readAccount, usermodArgv } from "../../host/users.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { AbsolutePath, Account, change, compare, HostName } from "../shared.js";
 
-const Inputs = z.object({ host: HostName, user: Account, uid: z.int(), gid: z.int(), home: AbsolutePath });
+const USUAL_SHELL = "/bin/bash";
+const Inputs = z.object({
+  host: HostName,
+  user: Account,
+  uid: z.int(),
+  gid: z.int(),
+  home: AbsolutePath,
+  shell: AbsolutePath.default(USUAL_SHELL),
+});
 type Inputs = z.infer<typeof Inputs>;
 interface State extends Inputs {
   homeOwnership: string;
@@ -18,7 +26,7 @@ export const serviceUser: Lifecycle<Inputs, State> = {
   inputs: Inputs,
   secretOutputs: [],
   diff: (state, inputs) => [
-    ...compare<Inputs>(state, inputs, ["host", "user", "uid", "gid", "home"]),
+    ...compare<Inputs>(state, inputs, ["host", "user", "uid", "gid", "home", "shell"]),
     ...(["homeOwnership", "skelOwnership"] as const).filter((fact) => state[fact] !== ownership(inputs)).map(change),
   ],
   async create(inputs, { pool, signal }) {
@@ -35,7 +43,11 @@ export const serviceUser: Lifecycle<Inputs, State> = {
   async update(_state, inputs, context) {
     return (await serviceUser.create(inputs, context)).state;
   },
-  async delete() {
-    // It owns the sessions' homes, which stay.
+  async delete(state, { pool, signal }) {
+    // It owns the sessions' homes, and stays with them; a login shell of ours goes.
+    if (!state.shell || state.shell === USUAL_SHELL) return;
+    const connection = await pool.connect(state.host, signal);
+    if (await readAccount(connection, state, signal))
+      await connection.run(usermodArgv({ user: state.user, shell: USUAL_SHELL }), { signal });
   },
 };

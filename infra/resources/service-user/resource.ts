@@ -10,6 +10,8 @@ export interface ServiceUserArgs {
   gid: number;
   /** Its home, where the sessions' homes lie too; 0750. */
   home: string;
+  /** Login shell; `/bin/bash` when left out. */
+  shell?: string;
 }
 
 /** The user that sessions belong to, its group, home and `.skel`. An account of that name with other numbers is refused. */

@@ -86,7 +86,7 @@ async function readFormer(path: string, id: SessionId): Promise<Session | null> 
   const createdAt = created_at ?? new Date(0).toISOString();
   return {
     id,
-    name: name.replace(/[^A-Za-z0-9_-]/g, "_").slice(0, 64) || id.slice(0, 8),
+    name: name.replace(/^-|[^A-Za-z0-9_-]/g, "_").slice(0, 64) || id.slice(0, 8),
     agent_id: NO_AGENT,
     port,
     protocol,
