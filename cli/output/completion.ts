@@ -91,11 +91,12 @@ ${cases.join("\n")}
 complete -F _${program} ${program}`;
 }
 
+/** The space before a function of ours keeps `_arguments` from putting options of its own before our arguments. */
 function zsh(program: string, verbs: readonly Verb[]): string {
   const list = verbs.map(({ name, description }) => `    '${name}:${description}'`).join("\n");
   const value = (option: Verb["options"][number]): string => {
     if (option.choices.length > 0) return `:value:(${option.choices.join(" ")})`;
-    if (option.takes === "agents") return `:agent:_${program}_names agents`;
+    if (option.takes === "agents") return `:agent: _${program}_names agents`;
     return option.takes === "value" ? ":value: " : "";
   };
   const cases = verbs.map((verb) => {
@@ -103,7 +104,7 @@ function zsh(program: string, verbs: readonly Verb[]): string {
       option.flags.map((flag) => `'${flag}[${option.description}]${value(option)}'`),
     );
     const first = verb.subject
-      ? [`'1:${verb.subject}:_${program}_names ${verb.subject}'`]
+      ? [`'1:${verb.subject}: _${program}_names ${verb.subject}'`]
       : verb.words.length > 0
         ? [`'1:word:(${verb.words.join(" ")})'`]
         : [];

@@ -4,9 +4,9 @@ import { jsonText } from "./print.js";
 import { tableLines } from "./table.js";
 import { clean } from "./text.js";
 
-test("columns line up by what a terminal shows", () => {
+test("columns line up by what a terminal shows", async () => {
   expect(
-    tableLines(
+    await tableLines(
       [{ title: "NAME" }, { title: "X" }],
       [
         ["日本", "1"],
@@ -17,10 +17,10 @@ test("columns line up by what a terminal shows", () => {
   ).toEqual(["NAME  X", "日本  1", "a     2"]);
 });
 
-test("a table that is too wide cuts the widest columns that may shrink, and no other", () => {
+test("a table that is too wide cuts the widest columns that may shrink, and no other", async () => {
   const columns = [{ title: "NAME", shrinkTo: 4 }, { title: "DETAIL", shrinkTo: 6 }, { title: "ID" }];
   const rows = [["a-rather-long-name", "日本語のとても長い説明です", "12345678"]];
-  const lines = tableLines(columns, rows, 40);
+  const lines = await tableLines(columns, rows, 40);
   for (const line of lines) expect(stringWidth(line)).toBeLessThanOrEqual(40);
   expect(lines[1]).toContain("12345678");
   expect(lines[1]).toContain("…");

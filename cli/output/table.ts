@@ -1,4 +1,3 @@
-import stringWidth from "string-width";
 import { clean } from "./text.js";
 
 export interface Column {
@@ -13,23 +12,33 @@ const GAP = 2;
  * Rows as lines, columns aligned by what a terminal shows (wide characters count two), cut to `width` columns when the
  * widest of the columns that may shrink give enough.
  */
-export function tableLines(
+export async function tableLines(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
   width: number | null,
-): string[] {
+): Promise<string[]> {
   const cells = [
     columns.map((column) => column.title),
     ...rows.map((row) => columns.map((_, at) => clean(row[at] ?? ""))),
   ];
-  const widths = columns.map((_, at) => Math.max(...cells.map((row) => stringWidth(row[at] ?? ""))));
+  const widthOf = await widthFor(cells);
+  const widths = columns.map((_, at) => cells.reduce((most, row) => Math.max(most, widthOf(row[at] ?? "")), 0));
   if (width !== null) shrink(columns, widths, width);
   return cells.map((row) =>
     row
-      .map((cell, at) => fit(cell, widths[at] ?? 0))
+      .map((cell, at) => fit(cell, widths[at] ?? 0, widthOf))
       .join(" ".repeat(GAP))
       .trimEnd(),
   );
+}
+
+type WidthOf = (text: string) => number;
+
+/** Columns of a terminal that a text takes. Emoji tables take longer to load than most lists to print, so ASCII does without. */
+async function widthFor(cells: readonly (readonly string[])[]): Promise<WidthOf> {
+  const plain = cells.every((row) => row.every((cell) => /^[\x20-\x7e]*$/.test(cell)));
+  if (!plain) return (await import("string-width")).default;
+  return (text) => text.length;
 }
 
 /** Takes a column at a time from the widest that may still shrink, so that no short one pays for a long one. */
@@ -45,13 +54,13 @@ function shrink(columns: readonly Column[], widths: number[], width: number): vo
   }
 }
 
-function fit(text: string, width: number): string {
-  const full = stringWidth(text);
+function fit(text: string, width: number, widthOf: WidthOf): string {
+  const full = widthOf(text);
   if (full <= width) return text + " ".repeat(width - full);
   let cut = "";
   let used = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    const next = stringWidth(segment);
+    const next = widthOf(segment);
     if (used + next > width - 1) break;
     cut += segment;
     used += next;

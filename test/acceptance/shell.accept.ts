@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AgentEvent } from "../../runtime/domain/index.js";
 import { acceptanceCluster, command, ROOT, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
+import { TmuxTerminal } from "../support/tmux.js";
 
 /** The shell host as operators and other machines see it: the client, the events, names, the login. */
 let cluster: TestCluster;
@@ -240,17 +240,13 @@ test("ssh to the service user is the TUI, with a command it is the command, and 
   expect(JSON.parse(listed.stdout)).toHaveProperty("sessions");
   expect((await command([...ssh, "echo $((6 * 7)); exit 5"])).exitCode).toBe(5);
 
-  const [program = "", ...rest] = ssh;
-  const client = spawn(program, ["-tt", ...rest], { stdio: ["pipe", "pipe", "ignore"] });
   const tuis = async (): Promise<number> =>
     Number((await cluster.lab.exec("shell", ["pgrep", "-c", "-u", "claude", "-f", "convocate.mjs$"])).stdout);
-  try {
-    let screen = "";
-    client.stdout.setEncoding("utf8").on("data", (text: string) => (screen += text));
-    await eventually("the TUI on the screen", () => screen.includes("agent-1"), { timeoutMs: 60_000 });
+  {
+    // The terminal goes, and with it the SSH client, without a word to the other end.
+    await using terminal = await TmuxTerminal.open([...ssh.slice(0, 1), "-tt", ...ssh.slice(1)]);
+    await terminal.see("agent-1");
     expect(await tuis()).toBe(1);
-  } finally {
-    client.kill("SIGKILL");
   }
   await eventually("nothing left of it", async () => (await tuis()) === 0);
   expect(

@@ -4,13 +4,14 @@ import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { measureEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
+import { measureLs } from "./ls.js";
 import { benchCluster, takeDown } from "./ours.js";
 import { json, table, type Quiet } from "./report.js";
 import { measureRollout } from "./rollout.js";
 import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
 
-const ROWS = ["echo", "first-byte", "rpc", "rollout"] as const;
+const ROWS = ["echo", "first-byte", "rpc", "ls", "rollout"] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -37,9 +38,10 @@ const load = (): number => loadavg()[0] ?? 0;
 
 /** Hands each figure on as soon as it is there: what fails later takes none of them away. */
 async function measure(rows: readonly Row[], options: Options, figures: Figure[]): Promise<void> {
-  const attachRows = rows.filter((row) => row !== "rollout");
+  const attachRows = rows.filter((row) => row !== "rollout" && row !== "ls");
+  const one = attachRows.length > 0 || rows.includes("ls");
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
-  const sizes = [...new Set([...(attachRows.length > 0 ? [1] : []), ...rollouts])];
+  const sizes = [...new Set([...(one ? [1] : []), ...rollouts])];
   for (const machines of sizes) {
     process.stderr.write(`bench: a cluster of ${machines} host(s) comes up\n`);
     const cluster = await benchCluster(machines);
@@ -47,6 +49,8 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
       await cluster.up();
       if (machines === 1 && attachRows.length > 0)
         figures.push(...(await measureSession(cluster, attachRows, options)));
+      if (machines === 1 && rows.includes("ls"))
+        figures.push(...(await measureLs(cluster, Math.max(options.runs, 20))));
       if (rollouts.includes(machines))
         figures.push(...(await measureRollout(cluster, { runs: options.runs, benchFolder, keep: options.keep })));
     } finally {

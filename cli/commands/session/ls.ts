@@ -35,7 +35,7 @@ export function ls(client: Client): Command {
       if (options.watch) return await watch(client, cluster, options.json === true);
       const silent = unreachable(cluster);
       if (options.json) printJson(client.out, "ls", listJson(cluster));
-      else for (const line of listLines(cluster, client.out.columns)) client.out.line(line);
+      else for (const line of await listLines(cluster, client.out.columns)) client.out.line(line);
       const count = cluster.agents().length;
       if (count === 0) client.out.note(noAgents().message);
       else if (silent.length === count) throw new ConvocateError("UNREACHABLE", silent.map(whyNot).join("; "));
@@ -51,7 +51,7 @@ async function watch(client: Client, cluster: Cluster, json: boolean): Promise<v
   let last = "";
   try {
     while (!signal.aborted) {
-      const list = json ? listJson(cluster) : listLines(cluster, out.columns);
+      const list = json ? listJson(cluster) : await listLines(cluster, out.columns);
       const text = JSON.stringify(list);
       if (text !== last) {
         if (json) printJsonLine(out, "ls", list as Shape<"ls">);
@@ -89,7 +89,7 @@ function listJson(cluster: Cluster): Shape<"ls"> {
   };
 }
 
-function listLines(cluster: Cluster, columns: number | null): string[] {
+function listLines(cluster: Cluster, columns: number | null): Promise<string[]> {
   return tableLines(COLUMNS, cluster.sessions().sort(byNameThenAgent).map(row), columns);
 }
 
