@@ -14,10 +14,19 @@ export class InventoryDocument {
 
   /** What the YAML parser itself objects to: broken syntax, keys given twice. */
   syntaxProblems(): Problem[] {
-    return this.yaml.errors.map((error) => ({
+    const problems = this.yaml.errors.map((error) => ({
       ...this.#position(error.pos[0]),
       message: `${error.message.split("\n")[0] ?? "broken YAML"}: mend the YAML here`,
     }));
+    if (problems.length > 0) return problems;
+    try {
+      this.yaml.toJS();
+      return [];
+    } catch (error) {
+      // Aliases that multiply, or stand for what they are in.
+      const why = error instanceof Error ? error.message : String(error);
+      return [{ line: 1, column: 1, message: `${why}: write out what the YAML's aliases (*) stand for` }];
+    }
   }
 
   /** The problem of what stands at `path`; of the nearest thing around it when nothing does. */

@@ -48,6 +48,28 @@ function matchesOne(pattern: string, name: string): boolean {
     const actual = createHmac("sha1", Buffer.from(salt, "base64")).update(name).digest();
     return expected.length === actual.length && timingSafeEqual(expected, actual);
   }
-  const escaped = pattern.toLowerCase().replaceAll(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`).test(name);
+  return matchesGlob(pattern.toLowerCase(), name);
+}
+
+/** `*` any characters, `?` one. In time that grows with the product of the lengths, which a regular expression's does not. */
+function matchesGlob(pattern: string, name: string): boolean {
+  let at = 0;
+  let star = -1;
+  let starredTo = 0;
+  let i = 0;
+  while (i < name.length) {
+    if (pattern[at] === "*") {
+      star = at++;
+      starredTo = i;
+    } else if (at < pattern.length && (pattern[at] === "?" || pattern[at] === name[i])) {
+      at += 1;
+      i += 1;
+    } else if (star >= 0) {
+      // The last star takes one more.
+      at = star + 1;
+      i = starredTo += 1;
+    } else return false;
+  }
+  while (pattern[at] === "*") at += 1;
+  return at === pattern.length;
 }

@@ -37,10 +37,12 @@ function isEgress(text: string): boolean {
   );
 }
 
+const EnvValue = z.string().regex(/^[^\0]*$/, "must not have a NUL in it");
+
 /** What every host may say, and `defaults` for all of them. */
 const HostSettings = z.strictObject({
   /** Login user; root, or one who may sudo. Default root. */
-  user: z.string().min(1).max(32),
+  user: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/, "must be a user's name"),
   /** tcp port of sshd. Default 22. */
   port: Port,
   /** Private key file, relative to the inventory; the SSH agent when left out. */
@@ -49,7 +51,7 @@ const HostSettings = z.strictObject({
 
 const SessionSettings = z.strictObject({
   sudo: z.boolean(),
-  env: z.record(EnvName, z.string()),
+  env: z.record(EnvName, EnvValue),
   memoryBytes: z.int().min(64 * 1024 * 1024),
   pids: z.int().min(16),
   /** Cores that a session without a limit counts for; no cap. Default 0.5 (SPEC 7). */
@@ -122,7 +124,10 @@ export const InventoryFile = z.strictObject({
   image: z
     .strictObject({
       /** Base image; made from Debian packages when left out. */
-      base: z.string().min(1).optional(),
+      base: z
+        .string()
+        .regex(/^[A-Za-z0-9][A-Za-z0-9._/:@-]*$/, "must be an image as Docker names one")
+        .optional(),
       /** `<semver>` of the tag `convocate:<semver>`; default the release. */
       version: z
         .string()

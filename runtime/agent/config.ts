@@ -2,10 +2,13 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { AgentId, AgentSettings, ConvocateError, SHELL_PORT, type agentPaths } from "../domain/index.js";
-import { isMissing } from "./files.js";
+import { codeOf, isMissing } from "./files.js";
 
 /** Where the agent's files are; tests put them elsewhere. */
 export type AgentPaths = { readonly [K in keyof typeof agentPaths]: string };
+
+/** `convocate:` and a tag as Docker has them. */
+const SESSION_IMAGE_TAG = /^convocate:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
 
 export interface AgentIdentity {
   agentId: AgentId;
@@ -25,14 +28,15 @@ export async function readIdentity(paths: AgentPaths): Promise<AgentIdentity> {
 }
 
 /**
- * The image that new containers run, null when provisioning has not set one yet. Read at each use (SPEC 6.4), and at once:
+ * The image that new containers run, null when none of ours is set (a host may have any other image). Read at each use (SPEC 6.4), and at once:
  * a line of text takes less time than a turn through the thread pool, which every ping would wait for.
  */
 export function readCurrentImage(paths: AgentPaths): string | null {
   try {
-    return readFileSync(paths.currentImage, "utf8").trim() || null;
+    const text = readFileSync(paths.currentImage, "utf8").trim();
+    return SESSION_IMAGE_TAG.test(text) ? text : null;
   } catch (error) {
-    if (isMissing(error)) return null;
+    if (isMissing(error) || codeOf(error) === "EISDIR") return null;
     throw error;
   }
 }
@@ -41,7 +45,7 @@ export function readCurrentImage(paths: AgentPaths): string | null {
 export function parseHostPort(text: string): { host: string; port: number } | null {
   const trimmed = text.trim();
   if (isIPv6(trimmed)) return { host: trimmed, port: SHELL_PORT };
-  const match = /^(?:\[([^\]\s]+)\]|([^:\s[\]]+))(?::(\d{1,5}))?$/.exec(trimmed);
+  const match = /^(?:\[([0-9A-Za-z.:%_-]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?$/.exec(trimmed);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3] ?? SHELL_PORT);
   return host && port >= 1 && port <= 65535 ? { host, port } : null;

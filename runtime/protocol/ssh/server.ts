@@ -147,6 +147,8 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     const deadline = setTimeout(() => {
       if (!entry.ready) socket.destroy();
     }, limits.authTimeoutMs);
+    // Each of its channels listens for its end.
+    socket.setMaxListeners(2 * MAX_CHANNELS);
     socket.on("error", () => socket.destroy());
     socket.on("close", () => {
       clearTimeout(deadline);
@@ -198,7 +200,11 @@ function servedChannel(
 ): ServedChannel {
   const gone = new AbortController();
   let exited = false;
-  const end = (): void => gone.abort();
+  const end = (): void => {
+    // A connection outlives its channels.
+    socket.off("close", end);
+    gone.abort();
+  };
   stream.on("close", end);
   stream.on("error", end);
   socket.once("close", end);

@@ -21,7 +21,7 @@ const POLL_MS = 1000;
 /** `host[:port]`, IPv6 in brackets when a port follows. @throws ConvocateError BAD_REQUEST when it is neither. */
 export function parseAddress(text: string): { host: string; port: number } {
   const line = text.trim();
-  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]]+))(?::([0-9]{1,5}))?$/.exec(line);
+  const match = /^(?:\[([0-9A-Za-z.:%_-]+)\]|([0-9A-Za-z._-]+))(?::([0-9]{1,5}))?$/.exec(line);
   const host =
     match?.[1] ?? match?.[2] ?? (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(line) ? line : undefined);
   const port = match?.[3] === undefined ? AGENT_PORT : Number(match[3]);
