@@ -1,4 +1,4 @@
-import { PROTOCOL_VERSION, RELEASE, type AgentId } from "../domain/index.js";
+import { PROTOCOL_VERSION, RELEASE, type AgentId, type SessionId } from "../domain/index.js";
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
 import type { CapacityReport } from "./capacity/capacity.js";
 import { timestamp, type Clock } from "./clock.js";
@@ -13,11 +13,13 @@ export function rpcHandlers(parts: {
   settings: LiveSettings;
   capacity: Pick<CapacityReport, "now">;
   deadlines: Deadlines;
+  /** What a running session's terminal shows. */
+  screen: (id: SessionId) => Promise<string[]>;
   currentImage: () => string | null;
   clock: Clock;
   upSince: number;
 }): RpcHandlers {
-  const { agentId, sessions, settings, capacity, deadlines, currentImage, clock, upSince } = parts;
+  const { agentId, sessions, settings, capacity, deadlines, screen, currentImage, clock, upSince } = parts;
   return {
     ping: async () => ({
       agent_id: agentId,
@@ -49,6 +51,10 @@ export function rpcHandlers(parts: {
     override: (params) => deadlines.within("override", OPERATION_MS, () => sessions.override(params)),
     logs: async (params) => ({ lines: await deadlines.withDocker("logs", () => sessions.logs(params)) }),
     capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
+    screen: async ({ id }) => {
+      sessions.find(id);
+      return { lines: await deadlines.withDocker("screen", () => screen(id)) };
+    },
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);

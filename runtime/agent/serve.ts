@@ -9,7 +9,7 @@ import { AttachCounts } from "./attach/counts.js";
 import { AttachDoor } from "./attach/door.js";
 import { hostProcesses, type HostProcesses } from "./attach/end-client.js";
 import { InputStreams } from "./attach/streams.js";
-import { detachAll } from "./attach/tmux.js";
+import { captureScreen, detachAll } from "./attach/tmux.js";
 import { Admission } from "./capacity/admission.js";
 import { CapacityReport, hostTotal } from "./capacity/capacity.js";
 import { HostCgroups, type Cgroups } from "./capacity/cgroups.js";
@@ -179,6 +179,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     settings: live,
     capacity,
     deadlines: new Deadlines(pulse, clock),
+    screen: (id) => captureScreen(docker, settings, id),
     currentImage,
     clock,
     upSince,

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { command } from "./cluster.js";
 import { eventually } from "./door.js";
 
@@ -25,6 +26,36 @@ export class TmuxTerminal implements AsyncDisposable {
       "on",
     );
     return terminal;
+  }
+
+  /** A shell in it, of which nobody's own settings are known: for programs that give the terminal back. */
+  static async shell(size: { cols: number; rows: number }, ...env: string[]): Promise<TmuxTerminal> {
+    return await TmuxTerminal.open(["env", "PS1=$ ", "ENV=", ...env, "sh"], size);
+  }
+
+  /** Types a command line into the shell, for words without quotes in them. */
+  async command(...words: readonly string[]): Promise<void> {
+    await this.type(words.map((word) => `'${word}'`).join(" "));
+    await this.key("Enter");
+  }
+
+  /** As a terminal pastes: bracketed, where the program asked for that. */
+  async paste(text: string): Promise<void> {
+    await this.#tmux("set-buffer", text);
+    await this.#tmux("paste-buffer", "-p");
+  }
+
+  /** Whether the alternate screen is shown, the cursor, and whether the program wants to hear of the mouse. */
+  async modes(): Promise<{ alternate: boolean; cursor: boolean; mouse: boolean }> {
+    const answer = await this.#tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}");
+    const [alternate, cursor, mouse] = answer.trim().split(" ");
+    return { alternate: alternate === "1", cursor: cursor === "1", mouse: mouse === "1" };
+  }
+
+  /** The process that the shell runs now. */
+  async child(): Promise<number> {
+    const shell = (await this.#tmux("display", "-p", "#{pane_pid}")).trim();
+    return Number((await readFile(`/proc/${shell}/task/${shell}/children`, "utf8")).trim().split(" ")[0]);
   }
 
   /** Text as it is. */
@@ -54,21 +85,21 @@ export class TmuxTerminal implements AsyncDisposable {
           const screen = await this.screen();
           return (typeof text === "string" ? screen.includes(text) : text.test(screen)) && screen;
         },
-        { timeoutMs, everyMs: 100 },
+        { timeoutMs, everyMs: 50 },
       );
     } catch (error) {
       throw new Error(`${(error as Error).message}; it showed:\n${await this.screen()}`);
     }
   }
 
-  async seeNot(text: string | RegExp, timeoutMs = 30_000): Promise<void> {
-    await eventually(
+  async seeNot(text: string | RegExp, timeoutMs = 30_000): Promise<string> {
+    return await eventually(
       `${String(text)} to go`,
       async () => {
         const screen = await this.screen();
-        return !(typeof text === "string" ? screen.includes(text) : text.test(screen));
+        return !(typeof text === "string" ? screen.includes(text) : text.test(screen)) && screen;
       },
-      { timeoutMs, everyMs: 100 },
+      { timeoutMs, everyMs: 50 },
     );
   }
 
@@ -80,7 +111,7 @@ export class TmuxTerminal implements AsyncDisposable {
         const text = (await this.#tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}")).trim();
         return text.startsWith("1") && text;
       },
-      { timeoutMs, everyMs: 100 },
+      { timeoutMs, everyMs: 50 },
     );
     return Number(status.split(" ")[1]);
   }

@@ -147,8 +147,11 @@ export class FakeCluster implements Cluster {
     return { session: copy, skipped: [], skipped_total: 0 };
   }
 
-  async override(id: SessionId): Promise<Session> {
+  async override(id: SessionId, { force = false } = {}): Promise<Session> {
     await sleep(this.#delayMs);
+    const { session } = this.#get(id);
+    if (session.status.state === "locked" && !session.status.stale && !force)
+      throw new ConvocateError("SESSION_LOCKED", `${session.name} is locked by a live operation`);
     return this.#update(id, { status: { state: "stopped", exit_code: null, oom_killed: false } });
   }
 
@@ -181,10 +184,60 @@ export class FakeCluster implements Cluster {
     };
   }
 
-  async logs(id: SessionId): ReturnType<Cluster["logs"]> {
+  /** A first line, and another one each time somebody asks. */
+  async logs(id: SessionId, { after }: { after?: string } = {}): ReturnType<Cluster["logs"]> {
     await sleep(this.#delayMs);
     const { session } = this.#get(id);
-    return [{ timestamp: session.created_at, text: `{"event":"container.started","name":"${session.name}"}` }];
+    if (session.name === "stubborn") throw new ConvocateError("DOCKER_ERROR", "Docker cannot read the log");
+    this.#asked += 1;
+    const lines = [
+      { timestamp: session.created_at, text: `{"event":"container.started","name":"${session.name}"}` },
+      {
+        timestamp: new Date().toISOString(),
+        text: `{"event":"asked","times":${this.#asked}}\u001b]52;c;ZXZpbA==\u0007`,
+      },
+    ];
+    return lines.filter(({ timestamp }) => after === undefined || timestamp > after);
+  }
+  #asked = 0;
+
+  async screen(id: SessionId): Promise<string[]> {
+    await sleep(this.#delayMs);
+    const { session } = this.#get(id);
+    if (session.name === "unattachable") throw new ConvocateError("UNKNOWN_OP", "update the agent");
+    return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
+  }
+
+  async move(
+    id: SessionId,
+    to: AgentId,
+    { onProgress }: { onProgress?: (progress: { bytes: number }) => void } = {},
+  ): Promise<Session> {
+    for (let bytes = 0; bytes < 3; bytes += 1) {
+      onProgress?.({ bytes: bytes * 1024 ** 2 });
+      await sleep(this.#delayMs);
+    }
+    const agentName = this.#agents.find((agent) => agent.id === to)?.name ?? to;
+    const { session } = this.#get(id);
+    const moved = { ...session, agent_id: to };
+    this.#change([
+      ...this.#sessions.filter((view) => view.session.id !== id),
+      { session: moved, agentName, reachable: true },
+    ]);
+    return moved;
+  }
+
+  /** As when a connection comes and goes. */
+  setConnected(index: number, connected: boolean): void {
+    const agent = this.#agents[index];
+    if (!agent) throw new Error(`no agent ${index}`);
+    this.#agents[index] = {
+      ...agent,
+      connection: connected
+        ? { state: "connected", since: Date.now() }
+        : { state: "connecting", since: Date.now(), error: "connection lost" },
+    };
+    this.#change(this.#sessions);
   }
 
   /** A session goes away as if somebody else had deleted it. */

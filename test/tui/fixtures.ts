@@ -1,4 +1,12 @@
-import { AgentId, SessionId, type AgentStatus, type Session, type SessionStatus } from "../../runtime/domain/index.js";
+import {
+  AgentId,
+  SessionId,
+  type AgentStatus,
+  type Capacity,
+  type Resources,
+  type Session,
+  type SessionStatus,
+} from "../../runtime/domain/index.js";
 import type { AgentView, SessionView } from "../../runtime/shell/cluster.js";
 
 /** The moment all fixtures are from: 2026-11-21 14:03:22 local time. */
@@ -46,6 +54,19 @@ export function agentView(number: number, over: Partial<AgentView> = {}): AgentV
     image: "convocate:3.0.0",
     heard: null,
     ...over,
+  };
+}
+
+/** A host of 8 cores, 32 GiB and 500 GB, with so much of it promised; a third of that is used. */
+export function capacity(pledged: Partial<Resources> = {}): Capacity {
+  const gib = 1024 ** 3;
+  const promised = { cpus: 1, memory_bytes: 4 * gib, disk_bytes: 20 * gib, ...pledged };
+  return {
+    total: { cpus: 8, memory_bytes: 32 * gib, disk_bytes: 500 * gib },
+    allowed: { cpus: 7.2, memory_bytes: 28.8 * gib, disk_bytes: 450 * gib },
+    pledged: { ...promised, sessions: 2 },
+    used: { cpus: promised.cpus / 3, memory_bytes: promised.memory_bytes / 3, disk_bytes: promised.disk_bytes / 3 },
+    warnings: [],
   };
 }
 

@@ -38,6 +38,21 @@ export async function detachAll(docker: DockerEngine, user: User, id: SessionId)
   return Number.parseInt(output, 10) || 0;
 }
 
+/**
+ * What the session's terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING; TIMEOUT
+ * when its tmux does not answer.
+ */
+export async function captureScreen(docker: DockerEngine, user: User, id: SessionId): Promise<string[]> {
+  const argv = ["tmux", "capture-pane", "-p", "-t", "=claude:"];
+  const { exitCode, output } = await docker.run(containerName(id), request(user, argv), RUN_MS);
+  if (exitCode !== 0)
+    throw new ConvocateError(
+      "TIMEOUT",
+      `session ${id} has no screen yet: its tmux says ${JSON.stringify(output.trim())}`,
+    );
+  return output.replace(/\n$/, "").split("\n");
+}
+
 /** Waits until the session's tmux answers. Throws TIMEOUT, or SESSION_NOT_RUNNING when the container ends meanwhile. */
 export async function waitForTmux(
   docker: DockerEngine,

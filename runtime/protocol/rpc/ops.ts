@@ -166,6 +166,8 @@ export const OPS = {
       z.object({ state: z.literal("absent") }),
     ]),
   },
+  /** What a running session's terminal shows now, as plain text without trailing spaces. */
+  screen: { params: Id, result: z.object({ lines: z.array(z.string()) }) },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>;
 
 export type Op = keyof typeof OPS;

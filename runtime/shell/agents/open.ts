@@ -194,6 +194,10 @@ class LiveCluster implements Cluster {
     return (await this.#agentOf(id).callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
   }
 
+  async screen(id: SessionId): Promise<string[]> {
+    return (await this.#agentOf(id).callAgain("screen", { id }, QUESTION_TIMEOUT_MS)).lines;
+  }
+
   async attach(
     id: SessionId,
     terminal: Terminal,

@@ -21,6 +21,11 @@ export function widthOf(text: string): number {
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
 
+/** What a reader takes for one character each. */
+export function graphemesOf(text: string): string[] {
+  return Array.from(graphemes.segment(text), ({ segment }) => segment);
+}
+
 /** Text of exactly `width` columns: cut with `…`, or filled with spaces. Takes text without escape sequences. */
 export function fit(text: string, width: number, align: "left" | "right" = "left"): string {
   const cut = truncate(text, width);
@@ -69,4 +74,23 @@ function wrapParagraph(text: string, width: number): string[] {
     }
   }
   return [...lines, line];
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB"] as const;
+
+/** `1.5 GiB`, `512 MiB`: three digits at most, for people. */
+export function bytesText(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${value < 9.95 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${UNITS[unit] ?? ""}`;
+}
+
+/** `5.2 cores`. */
+export function coresText(cores: number): string {
+  const text = cores < 9.95 ? cores.toFixed(1) : String(Math.round(cores));
+  return `${text} core${text === "1.0" ? "" : "s"}`;
 }

@@ -1,12 +1,14 @@
+import type { Capacity } from "../../../domain/index.js";
 import { layoutOf, sessionsText, type AgentCell } from "../model/layout.js";
 import type { AgentRow } from "../model/snapshot.js";
-import { findSession, type State } from "../model/state.js";
-import { clean, fit } from "../text.js";
-import { ends, line, spansWidth, type Span } from "./line.js";
-import type { Paint, Style } from "./paint.js";
+import { findSession, type State, type Task } from "../model/state.js";
+import { shortDuration } from "../../../domain/index.js";
+import { clean, fit, truncate } from "../text.js";
+import { ends, line, spansWidth, type Line, type Span } from "./line.js";
+import type { Style } from "./paint.js";
 
 /** `convocate  demo          load 0.42 0.40 0.31   14:03:22   agents 2/2`. */
-export function titleLine(state: State, paint: Paint): string {
+export function titleLine(state: State): Line {
   const { agents } = state.snapshot;
   const up = agents.filter((agent) => agent.state === "up").length;
   const agentsStyle: Style = up === agents.length ? (up === 0 ? "dim" : "okBold") : up === 0 ? "badBold" : "warnBold";
@@ -22,7 +24,6 @@ export function titleLine(state: State, paint: Paint): string {
       [" "],
     ],
     state.size.cols,
-    paint,
   );
 }
 
@@ -32,33 +33,41 @@ function clock(nowMs: number): string {
   return [now.getHours(), now.getMinutes(), now.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
 }
 
-/** The rule between table and agents, which says how much of the table is seen. */
-export function ruleLine(state: State, paint: Paint): string {
-  const total = state.snapshot.rows.length;
+/** The rule between table and agents, which says how much of the table is seen, and what the filter lets through. */
+export function ruleLine(state: State): Line {
+  const shown = state.table.rows.length;
+  const total = state.snapshot.sessions.size;
   const { tableRows } = layoutOf(state);
-  const seen =
-    total > tableRows
-      ? `${state.top + 1}-${Math.min(total, state.top + tableRows)} of ${total} sessions`
-      : `${total} session${total === 1 ? "" : "s"}`;
-  const label = "─ agents ";
-  const right = total === 0 ? "─" : ` ${seen} ─`;
-  const width = state.size.cols;
-  const rule = "─".repeat(Math.max(0, width - label.length - right.length));
-  return line([[label + rule + right, "dim"]], width, paint);
+  const of = state.filter === "" ? `${total} session${total === 1 ? "" : "s"}` : `${shown} found in ${total} sessions`;
+  const seen = shown > tableRows ? `${state.top + 1}-${Math.min(shown, state.top + tableRows)} of ${of}` : of;
+  const left: Span[] = [["─ agents ", "dim"]];
+  const { waiting } = state.snapshot;
+  const right: Span[] = [
+    ...(waiting > 0
+      ? ([
+          [` ${waiting} waiting `, "warnBold"],
+          ["─", "dim"],
+        ] satisfies Span[])
+      : []),
+    ...(total > 0 ? ([[` ${seen} ─`, "dim"]] satisfies Span[]) : []),
+  ];
+  const rule = Math.max(0, state.size.cols - spansWidth(left) - spansWidth(right));
+  return line([...left, ["─".repeat(rule), "dim"], ...right], state.size.cols);
 }
 
 const AGENT_MARK: Record<AgentRow["state"], { mark: string; style: Style }> = {
   up: { mark: "●", style: "ok" },
   silent: { mark: "◐", style: "warnBold" },
+  flapping: { mark: "◌", style: "warnBold" },
   connecting: { mark: "○", style: "badBold" },
 };
 
 /** The agents, as many as fit; those with a problem come first when not all do. */
-export function agentLines(state: State, paint: Paint): string[] {
+export function agentLines(state: State): Line[] {
   const { agentLines: lines, agentsPerLine, agentCell } = layoutOf(state);
   const { agents } = state.snapshot;
   const width = state.size.cols;
-  if (agents.length === 0) return [line([[" none yet", "dim"]], width, paint)];
+  if (agents.length === 0) return [line([[state.loaded ? " none yet" : " looking for agents…", "dim"]], width)];
   const room = lines * agentsPerLine;
   const all = agents.length <= room;
   const ordered = all ? agents : [...agents].sort((a, b) => Number(a.state === "up") - Number(b.state === "up"));
@@ -68,7 +77,7 @@ export function agentLines(state: State, paint: Paint): string[] {
   return Array.from({ length: lines }, (_, row) => {
     const inLine = cells.slice(row * agentsPerLine, (row + 1) * agentsPerLine);
     const spans = inLine.flatMap((cell, index): Span[] => (index === 0 ? cell : [["   "], ...cell]));
-    return line([[" "], ...spans], width, paint);
+    return line([[" "], ...spans], width);
   });
 }
 
@@ -82,45 +91,110 @@ function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
     [fit(agent.state, cell.state), style],
     ["  "],
     [fit(sessionsText(agent), cell.sessions)],
-    ["  "],
-    [fit(clean(agent.view.release ?? ""), cell.release), "dim"],
+    ...barSpans("cpu ", agent.capacity, "cpus", cell.bar),
+    ...barSpans("mem ", agent.capacity, "memory_bytes", cell.bar),
+    ...(cell.disk ? barSpans("disk ", agent.capacity, "disk_bytes", cell.bar) : []),
+    ...(cell.release > 0
+      ? ([["  "], [fit(clean(agent.view.release ?? ""), cell.release), "dim"]] satisfies Span[])
+      : []),
   ];
 }
 
-/** The selected session's UUID, and the last word said; with no word, what is wrong with an agent that does not answer. */
-export function statusLine(state: State, paint: Paint): string {
+/**
+ * `cpu █▒▒▒····  45%`: of what sessions may have, what they use now (full), what they were promised (half), and what is
+ * free. The number is what was promised, which is what the next session is admitted by.
+ */
+function barSpans(
+  label: string,
+  capacity: Capacity | null,
+  resource: "cpus" | "memory_bytes" | "disk_bytes",
+  width: number,
+): Span[] {
+  if (!capacity) return [["  "], [label, "dim"], [" ".repeat(width + 5)]];
+  const allowed = capacity.allowed[resource];
+  const share = (amount: number): number => (allowed > 0 ? Math.min(1, amount / allowed) : 1);
+  const pledged = share(capacity.pledged[resource]);
+  const half = Math.round(pledged * width);
+  const full = Math.min(half, Math.round(share(capacity.used[resource] ?? 0) * width));
+  const style: Style = pledged >= 0.95 ? "bad" : pledged >= 0.75 ? "warn" : "ok";
+  return [
+    ["  "],
+    [label, "dim"],
+    ["█".repeat(full) + "▒".repeat(half - full), style],
+    ["·".repeat(width - half), "dim"],
+    [`${String(Math.round(pledged * 100)).padStart(4)}%`],
+  ];
+}
+
+/** While a filter is typed: the filter. Else the selected session's UUID, and what is going on or was said last. */
+export function statusLine(state: State): Line {
+  const { cols } = state.size;
+  if (state.filtering)
+    return ends(
+      [[" /", "accent"], [state.filter], [" ", "selected"]],
+      [["Enter", "accent", { name: "enter" }], [" keep   "], ["Esc", "accent", { name: "escape" }], [" all "]],
+      cols,
+    );
   const view = state.selected === null ? undefined : findSession(state, state.selected);
-  const left: Span[] = [[" "], [view?.session.id ?? "", "dim"], ["  "]];
-  const room = state.size.cols - spansWidth(left) - 1;
+  const filter: Span[] = state.filter === "" ? [] : [["/", "accent"], [truncate(state.filter, 20), "bold"], ["  "]];
+  const left: Span[] = [[" "], ...filter, [view?.session.id ?? "", "dim"], ["  "]];
+  const room = cols - spansWidth(left) - 1;
   const word = wordOf(state);
-  if (!word) return line(left, state.size.cols, paint);
-  return ends(left, [[fit(clean(word[0]), room, "right"), word[1]], [" "]], state.size.cols, paint);
+  if (!word) return line(left, cols);
+  return ends(left, [[fit(clean(word[0]), room, "right"), word[1]], [" "]], cols);
 }
 
 function wordOf(state: State): readonly [string, Style] | null {
   if (state.notice)
     return [state.notice.text, ({ info: "bold", ok: "ok", bad: "badBold" } as const)[state.notice.tone]];
-  for (const { view } of state.snapshot.agents)
+  const [task] = state.tasks.values();
+  if (task) return [taskText(task, state), "warn"];
+  for (const agent of state.snapshot.agents) {
+    const { view } = agent;
     if (view.connection.state === "connecting" && view.connection.error !== undefined)
       return [`${view.name}: ${view.connection.error}`, "bad"];
+    if (agent.state === "flapping") return [`${view.name} comes and goes`, "warn"];
+  }
   return null;
 }
 
-const KEYS = [
-  ["Enter", "attach", "session"],
-  ["N", "new", "always"],
-  ["B", "background", "session"],
-  ["R", "restart", "session"],
-  ["K", "kill", "session"],
-  ["D", "delete", "session"],
-  ["?", "help", "always"],
-  ["Q", "quit", "always"],
-] as const;
+/** `cloning api on agent-1 as api-2… 12s`, and how many more there are. */
+function taskText(task: Task, { tasks, nowMs }: State): string {
+  const more = tasks.size > 1 ? ` (+${tasks.size - 1})` : "";
+  const far = task.progress ? ` ${task.progress}` : "";
+  return `${task.text}…${far} ${shortDuration(nowMs - task.sinceMs)}${more}`;
+}
 
-/** The keys that do something now. */
-export function keyLine(state: State, paint: Paint): string {
-  const spans = KEYS.filter(([, , when]) => when === "always" || state.selected !== null).flatMap(
-    ([key, word], index): Span[] => [[index === 0 ? " " : "  "], [key, "accent"], [` ${word}`]],
-  );
-  return line(spans, state.size.cols, paint);
+const KEYS: readonly { key: string; word: string; session?: true; wide?: true }[] = [
+  { key: "Enter", word: "attach", session: true },
+  { key: "N", word: "new" },
+  { key: "B", word: "background", session: true },
+  { key: "R", word: "restart", session: true },
+  { key: "K", word: "kill", session: true },
+  { key: "D", word: "delete", session: true },
+  { key: "C", word: "clone", session: true, wide: true },
+  { key: "E", word: "edit", session: true, wide: true },
+  { key: "M", word: "move", session: true, wide: true },
+  { key: "P", word: "preview", session: true, wide: true },
+  { key: "L", word: "logs", session: true, wide: true },
+  { key: "S", word: "settings", wide: true },
+  { key: "s", word: "sort", wide: true },
+  { key: "/", word: "filter", wide: true },
+  { key: "?", word: "help" },
+  { key: "Q", word: "quit" },
+];
+
+/** The keys that do something now, as many as fit; a click on one is that key. */
+export function keyLine(state: State): Line {
+  const useful = KEYS.filter(({ session }) => !session || state.selected !== null);
+  const fits = (keys: typeof KEYS): boolean =>
+    keys.reduce((width, { key, word }) => width + key.length + word.length + 3, 0) <= state.size.cols + 1;
+  const shown = [...useful];
+  // From the least used of those that the help has too.
+  for (let at = shown.length - 1; at >= 0 && !fits(shown); at -= 1) if (shown[at]?.wide) shown.splice(at, 1);
+  const spans = shown.flatMap(({ key, word }, index): Span[] => {
+    const pressed = key === "Enter" ? ({ name: "enter" } as const) : ({ name: "char", char: key } as const);
+    return [[index === 0 ? " " : "  "], [key, "accent", pressed], [` ${word}`, undefined, pressed]];
+  });
+  return line(spans, state.size.cols);
 }

@@ -1,35 +1,36 @@
-import type { SessionView } from "../../cluster.js";
-import { fieldsOf, formProblems, type CreateForm, type Field } from "../model/form.js";
 import { dialogWidth, errorRows } from "../model/layout.js";
+import type { Key } from "../model/keys.js";
 import { findSession, type Dialog, type Question, type State } from "../model/state.js";
-import { nameOf } from "../model/words.js";
 import { clean, fit, widthOf, wrap } from "../text.js";
-import { line, type Span } from "./line.js";
-import type { Paint } from "./paint.js";
+import { formContent, settingsContent } from "./form.js";
+import { helpContent } from "./help.js";
+import { line, type Line, type Span } from "./line.js";
+import { ENTER, ESC, keys, nameIn, type Content } from "./parts.js";
+import { logsContent, previewContent } from "./views.js";
 
 /** An open dialog as lines of one width, and where its top left corner is. */
 export interface Panel {
-  lines: string[];
+  lines: Line[];
   left: number;
   top: number;
 }
 
-type Body = readonly (readonly Span[])[];
-
-export function dialogPanel(state: State, paint: Paint): Panel | null {
+export function dialogPanel(state: State): Panel | null {
   if (state.dialog === null) return null;
-  const width = dialogWidth(state.size);
+  const width = dialogWidth(state.size, state.dialog.kind);
   const { title, body, foot } = contentOf(state, state.dialog, width);
-  const edge = (text: string): string => paint("border", text);
-  const inner = (spans: readonly Span[]): string => edge("│") + " " + line(spans, width, paint) + " " + edge("│");
+  const inner = (spans: Line): Line => [["│", "border"], [" "], ...line(spans, width), [" "], ["│", "border"]];
   const heading = ` ${fit(clean(title), width - 4).trimEnd()} `;
-  const lines = [
-    edge("╭─") + paint("accent", heading) + edge(`${"─".repeat(Math.max(0, width + 1 - widthOf(heading)))}╮`),
-    inner([]),
-    ...body.map(inner),
-    inner([]),
+  const lines: Line[] = [
+    [
+      ["╭─", "border"],
+      [heading, "accent"],
+      [`${"─".repeat(Math.max(0, width + 1 - widthOf(heading)))}╮`, "border"],
+    ],
+    // A dialog as high as the screen does without its empty lines.
+    ...(body.length + 5 > state.size.rows ? body.map(inner) : [inner([]), ...body.map(inner), inner([])]),
     inner(foot),
-    edge(`╰${"─".repeat(width + 2)}╯`),
+    [[`╰${"─".repeat(width + 2)}╯`, "border"]],
   ];
   return {
     lines,
@@ -38,19 +39,21 @@ export function dialogPanel(state: State, paint: Paint): Panel | null {
   };
 }
 
-function contentOf(state: State, dialog: Dialog, width: number): { title: string; body: Body; foot: Span[] } {
+function contentOf(state: State, dialog: Dialog, width: number): Content {
   switch (dialog.kind) {
     case "help":
-      return { title: "Help", body: HELP, foot: keys(["Esc", "close"]) };
+      return helpContent(state, dialog);
     case "error": {
       const all = wrap(dialog.text, width);
       const shown = all.slice(dialog.scroll, dialog.scroll + errorRows(state.size));
-      const more = all.length > shown.length ? ([["↑↓", "scroll"]] as const) : [];
-      return {
-        title: dialog.title,
-        body: shown.map((text) => [[text]]),
-        foot: keys(...more, ["Enter", dialog.form ? "back to the form" : "close"]),
-      };
+      const more = all.length > shown.length ? ([["↑↓", "scroll", { name: "down" }]] as const) : [];
+      const back = dialog.back
+        ? ([
+            ["Enter", "back to the form", ENTER],
+            ["Esc", "drop it", ESC],
+          ] as const)
+        : ([["Enter", "close", ENTER]] as const);
+      return { title: dialog.title, body: shown.map((text) => [[text]]), foot: keys(...more, ...back) };
     }
     case "ask":
       return askContent(state, dialog, width);
@@ -58,20 +61,17 @@ function contentOf(state: State, dialog: Dialog, width: number): { title: string
       return {
         title: "Start and attach",
         body: [[[`Starting ${nameIn(state, dialog.id)}…`]]],
-        foot: keys(["Esc", "stop waiting"]),
+        foot: keys(["Esc", "stop waiting", ESC]),
       };
-    case "create":
-      return createContent(state, dialog.form, width);
+    case "form":
+      return formContent(state, dialog, width);
+    case "settings":
+      return settingsContent(state, dialog, width);
+    case "logs":
+      return logsContent(state, dialog, width);
+    case "preview":
+      return previewContent(state, dialog, width);
   }
-}
-
-function keys(...pairs: (readonly [string, string])[]): Span[] {
-  return pairs.flatMap(([key, word], index): Span[] => [[index === 0 ? "" : "   "], [key, "accent"], [` ${word}`]]);
-}
-
-function nameIn(state: State, id: SessionView["session"]["id"]): string {
-  const view = findSession(state, id);
-  return view ? nameOf(view) : "the session";
 }
 
 const ASK: Record<Question, { title: string; yes: string; no: string; text: (name: string) => string }> = {
@@ -100,20 +100,30 @@ const ASK: Record<Question, { title: string; yes: string; no: string; text: (nam
     text: (name) =>
       `Delete ${name}? Its container, its home directory with all files in it, and its name are gone for ever.`,
   },
+  override: {
+    title: "Clear the lock",
+    yes: "Clear it",
+    no: "Cancel",
+    text: (name) => `Nobody works on ${name} any more, but its lock is still there. Clear it?`,
+  },
+  "override-live": {
+    title: "Clear a live lock",
+    yes: "Clear it by force",
+    no: "Leave it",
+    text: (name) =>
+      `An operation works on ${name} right now. Clear its lock by force? Two operations at once can leave it half done.`,
+  },
 };
 
-function askContent(
-  state: State,
-  dialog: Extract<Dialog, { kind: "ask" }>,
-  width: number,
-): { title: string; body: Body; foot: Span[] } {
+const RISKY: ReadonlySet<Question> = new Set<Question>(["delete", "override-live"]);
+
+function askContent(state: State, dialog: Extract<Dialog, { kind: "ask" }>, width: number): Content {
   const { title, yes, no, text } = ASK[dialog.question];
   const view = findSession(state, dialog.id);
   const status = view?.session.status;
   const attached = status?.state === "running" ? status.attached : 0;
-  const dangerous = dialog.question === "delete";
   const warning: Span[][] =
-    dangerous && status?.state === "running"
+    RISKY.has(dialog.question) && status?.state === "running"
       ? [[[attached > 0 ? `It is running, with ${attached} attached.` : "It is running.", "warnBold"]]]
       : attached > 0
         ? [[[`${attached} attached now.`, "warnBold"]]]
@@ -124,84 +134,17 @@ function askContent(
       ...wrap(text(nameIn(state, dialog.id)), width).map((part): Span[] => [[part]]),
       ...warning,
       [],
-      [button(yes, dialog.focus === "yes"), ["   "], button(no, dialog.focus === "no")],
+      [
+        button(yes, dialog.focus === "yes", { name: "char", char: "y" }),
+        ["   "],
+        button(no, dialog.focus === "no", { name: "char", char: "n" }),
+      ],
     ],
-    foot: keys(["Enter", "choose"], ["y", "yes"], ["n", "no"], ["Esc", "cancel"]),
+    foot: keys(["Enter", "choose", ENTER], ["y", "yes"], ["n", "no"], ["Esc", "cancel", ESC]),
   };
 }
 
 /** The focused button is told apart by its brackets too, for screens without inverse. */
-function button(text: string, focused: boolean): Span {
-  return focused ? [`[ ${text} ]`, "selected"] : [`  ${text}  `];
+function button(text: string, focused: boolean, key: Key): Span {
+  return focused ? [`[ ${text} ]`, "selected", key] : [`  ${text}  `, undefined, key];
 }
-
-function createContent(state: State, form: CreateForm, width: number): { title: string; body: Body; foot: Span[] } {
-  const problems = formProblems(form, state.snapshot);
-  const body: Span[][] = [];
-  for (const field of fieldsOf(state.snapshot)) {
-    const focused = form.focus === field;
-    body.push([
-      [focused ? "› " : "  ", "accent"],
-      [fit(LABEL[field], 8), focused ? "bold" : "dim"],
-      ...valueOf(field, state, form, focused),
-    ]);
-    const problem = field === "start" ? undefined : problems[field];
-    const hint = focused ? HINT[field] : "";
-    for (const text of wrap(problem ?? hint, width - 10)) body.push([["          "], [text, problem ? "bad" : "dim"]]);
-  }
-  if (problems.agent !== undefined && !fieldsOf(state.snapshot).includes("agent")) body.push([[problems.agent, "bad"]]);
-  return {
-    title: "New session",
-    body,
-    foot: keys(["Enter", "create"], ["Tab", "next field"], ["Esc", "cancel"]),
-  };
-}
-
-const LABEL: Record<Field, string> = { name: "Name", agent: "Agent", port: "Port", start: "Start" };
-const HINT: Record<Field, string> = {
-  name: "letters, digits, - and _",
-  agent: "left and right choose",
-  port: "published port: 8080, 5353/udp, auto, or nothing",
-  start: "Space turns it over",
-};
-
-function valueOf(field: Field, state: State, form: CreateForm, focused: boolean): Span[] {
-  if (field === "start") return [[form.start ? "[x] start it now" : "[ ] start it now"]];
-  if (field === "agent") {
-    const agent = state.snapshot.agents.find(({ view }) => view.id === form.agent);
-    const name = agent?.view.name ?? "?";
-    const note = agent ? (agent.state === "connecting" ? "  does not answer" : `  ${agent.running} running`) : "";
-    return [[focused ? `‹ ${name} ›` : name, focused ? "bold" : undefined] as Span, [note, "dim"]];
-  }
-  return focused ? [[form[field]], [" ", "selected"]] : [[form[field]]];
-}
-
-const HELP: Body = [
-  [["Sessions", "bold"]],
-  ...(
-    [
-      ["↑ ↓  j k", "move; PgUp, PgDn, Home and End go further"],
-      ["Enter", "attach; leave an attach with Ctrl-b d"],
-      ["N", "new session"],
-      ["B", "background: detach everybody, it runs on"],
-      ["R", "restart; a running one only after you confirm"],
-      ["K", "kill: stop it (k moves up)"],
-      ["D", "delete it with its files"],
-      ["?  Q", "this help; quit (Ctrl-C quits too)"],
-    ] as const
-  ).map(([key, text]): Span[] => [["  "], [fit(key, 10), "accent"], [text]]),
-  [],
-  [["Status", "bold"]],
-  [
-    ["  "],
-    ["R", "okBold"],
-    [" running   "],
-    ["C", "accent"],
-    [" connected   "],
-    ["-", "dim"],
-    [" stopped   "],
-    ["L", "warnBold"],
-    [" locked"],
-  ],
-  [["  "], ["!", "badBold"], [" Docker error   "], ["?", "dim"], [" its agent does not answer now"]],
-];

@@ -1,146 +1,110 @@
-import type { AgentId } from "../../../domain/index.js";
-import { RESERVED_PORTS, SessionName } from "../../../domain/index.js";
-import { OPS, type OpInput } from "../../../protocol/rpc/ops.js";
 import type { Key } from "./keys.js";
-import { reachableAgents, type Snapshot } from "./snapshot.js";
 
-/** The New dialog: what was typed so far. The agent field is there only when there is a choice. */
-export interface CreateForm {
-  name: string;
-  agent: AgentId;
-  port: string;
-  start: boolean;
-  focus: Field;
-  /** Set by the first try to create: from then on empty fields are complained about too. */
+/**
+ * A dialog with fields: what was typed so far, by field. What the fields are, what is wrong with them and what they ask
+ * for is each form's own business (`forms.ts`); this file types into them and moves between them.
+ */
+export interface Form {
+  values: Readonly<Record<string, string>>;
+  /** The values it was opened with: what was not touched is not sent. */
+  initial: Readonly<Record<string, string>>;
+  /** Name of the focused field. */
+  focus: string;
+  /** Set by the first try to send it: from then on empty fields are complained about too. */
   submitted: boolean;
 }
 
-export type Field = "name" | "agent" | "port" | "start";
-
-export interface FormProblems {
-  name?: string;
-  agent?: string;
-  port?: string;
+export interface Choice {
+  value: string;
+  label: string;
+  /** Said beside it, fainter. */
+  note: string;
+  /** Why it cannot be chosen now. */
+  problem?: string;
 }
 
-/** What a form that is right asks for, and the form itself, to come back to when it cannot be had. */
-export interface CreateRequest {
-  agent: AgentId;
-  spec: Omit<OpInput<"create">, "request_id">;
-  form: CreateForm;
+export type Field = { name: string; label: string; hint: string } & (
+  | { kind: "text" }
+  | { kind: "choice"; choices: readonly Choice[] }
+  /** `yes` or nothing; `text` says what it stands for. */
+  | { kind: "check"; text: string }
+);
+
+export const YES = "yes";
+
+export function openForm(values: Readonly<Record<string, string>>, focus: string): Form {
+  return { values, initial: values, focus, submitted: false };
 }
 
 /** Longest text a field takes; more than any valid value needs. */
-const FIELD_MAX = 80;
+const FIELD_MAX = 253;
 
-/** An empty form on the reachable agent with the fewest running sessions; null when no agent can be reached. */
-export function newForm(snapshot: Snapshot): CreateForm | null {
-  const [best] = reachableAgents(snapshot).sort((a, b) => a.running - b.running);
-  if (!best) return null;
-  return { name: "", agent: best.view.id, port: "", start: true, focus: "name", submitted: false };
-}
-
-export function fieldsOf(snapshot: Snapshot): Field[] {
-  return snapshot.agents.length > 1 ? ["name", "agent", "port", "start"] : ["name", "port", "start"];
-}
-
-/** `8080`, `5353/udp`, `auto` (the first free from 1001 up) or nothing; what the wire's schema refuses is refused here too. */
-export function parsePort(
-  text: string,
-): { ok: true; port: number; protocol: "tcp" | "udp" } | { ok: false; problem: string } {
-  const typed = text.trim().toLowerCase();
-  if (typed === "" || typed === "none") return { ok: true, port: 0, protocol: "tcp" };
-  const match = /^(auto|-?\d+)(?:\/(tcp|udp))?$/.exec(typed);
-  const value = match?.[1] === "auto" ? -1 : Number(match?.[1]);
-  const parsed = OPS.create.params.shape.port.safeParse(match ? value : undefined);
-  if (RESERVED_PORTS.includes(value))
-    return { ok: false, problem: `${value} is a port of the host itself, choose another` };
-  if (!match || !parsed.success)
-    return { ok: false, problem: "a port from 1 to 65535 (8080, 5353/udp), auto, or nothing" };
-  return { ok: true, port: parsed.data, protocol: match[2] === "udp" ? "udp" : "tcp" };
-}
-
-/** What is wrong with the form as it stands, by field. */
-export function formProblems(form: CreateForm, snapshot: Snapshot): FormProblems {
-  const problems: FormProblems = {};
-  const name = SessionName.safeParse(form.name);
-  if (!name.success && (form.submitted || form.name !== ""))
-    problems.name = form.name === "" ? "a session needs a name" : (name.error.issues[0]?.message ?? "not a name");
-  const port = parsePort(form.port);
-  if (!port.ok) problems.port = port.problem;
-  const agent = snapshot.agents.find(({ view }) => view.id === form.agent);
-  if (!agent) problems.agent = "this agent is gone, choose another";
-  else if (agent.state === "connecting") problems.agent = `${agent.view.name} cannot be reached now, choose another`;
-  return problems;
-}
-
-/** The form after a key; with the request to send when the key was Enter and nothing is wrong. */
-export function formKey(form: CreateForm, key: Key, snapshot: Snapshot): { form: CreateForm; request?: CreateRequest } {
+/** The form after a key; `submit` when the key was Enter. */
+export function formKey(form: Form, fields: readonly Field[], key: Key): { form: Form; submit: boolean } {
+  const stay = (next: Form): { form: Form; submit: boolean } => ({ form: next, submit: false });
+  const field = fields.find(({ name }) => name === form.focus) ?? fields[0];
+  if (!field) return stay(form);
   switch (key.name) {
     case "enter":
-      return submit({ ...form, submitted: true }, snapshot);
+      return { form: { ...form, submitted: true }, submit: true };
     case "tab":
     case "down":
-      return { form: moveFocus(form, 1, snapshot) };
+      return stay(moveFocus(form, fields, 1));
     case "backtab":
     case "up":
-      return { form: moveFocus(form, -1, snapshot) };
+      return stay(moveFocus(form, fields, -1));
     case "left":
     case "right":
-      return { form: change(form, key.name === "left" ? -1 : 1, snapshot) };
+      return stay(change(form, field, key.name === "left" ? -1 : 1));
     case "backspace":
-      return { form: edit(form, (text) => Array.from(text).slice(0, -1).join("")) };
+      return stay(edit(form, field, (text) => Array.from(text).slice(0, -1).join("")));
     case "ctrl-u":
-      return { form: edit(form, () => "") };
+      return stay(edit(form, field, () => ""));
     case "char":
-      if (key.char === " " && (form.focus === "agent" || form.focus === "start"))
-        return { form: change(form, 1, snapshot) };
-      return { form: formPaste(form, key.char) };
+      return stay(
+        key.char === " " && field.kind !== "text" ? change(form, field, 1) : formPaste(form, field, key.char),
+      );
     default:
-      return { form };
+      return stay(form);
   }
 }
 
-/** The form with text put in at the end of the focused field; line ends and control characters are left out. */
-export function formPaste(form: CreateForm, text: string): CreateForm {
+/** The form with text put in at the end of a field; line ends and control characters are left out. */
+export function formPaste(form: Form, field: Field | undefined, text: string): Form {
   const plain = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "");
-  return edit(form, (before) => (before + plain).slice(0, FIELD_MAX));
+  return field ? edit(form, field, (before) => (before + plain).slice(0, FIELD_MAX)) : form;
 }
 
-function edit(form: CreateForm, change: (text: string) => string): CreateForm {
-  if (form.focus === "name") return { ...form, name: change(form.name) };
-  if (form.focus === "port") return { ...form, port: change(form.port) };
-  return form;
+function edit(form: Form, field: Field, change: (text: string) => string): Form {
+  return field.kind === "text" ? withValue(form, field.name, change(form.values[field.name] ?? "")) : form;
 }
 
-function moveFocus(form: CreateForm, by: 1 | -1, snapshot: Snapshot): CreateForm {
-  const fields = fieldsOf(snapshot);
-  const at = fields.indexOf(form.focus);
-  return { ...form, focus: fields[(at + by + fields.length) % fields.length] ?? "name" };
+function withValue(form: Form, name: string, value: string): Form {
+  return form.values[name] === value ? form : { ...form, values: { ...form.values, [name]: value } };
 }
 
-/** Another agent, or start turned over: what left, right and Space do in the fields that are not text. */
-function change(form: CreateForm, by: 1 | -1, snapshot: Snapshot): CreateForm {
-  if (form.focus === "start") return { ...form, start: !form.start };
-  if (form.focus !== "agent" || snapshot.agents.length === 0) return form;
-  const count = snapshot.agents.length;
-  const at = snapshot.agents.findIndex(({ view }) => view.id === form.agent);
-  const next = snapshot.agents[at === -1 ? 0 : (at + by + count) % count];
-  return next ? { ...form, agent: next.view.id } : form;
+function moveFocus(form: Form, fields: readonly Field[], by: 1 | -1): Form {
+  const at = fields.findIndex(({ name }) => name === form.focus);
+  return { ...form, focus: fields[(at + by + fields.length) % fields.length]?.name ?? form.focus };
 }
 
-function submit(form: CreateForm, snapshot: Snapshot): { form: CreateForm; request?: CreateRequest } {
-  const problems = formProblems(form, snapshot);
-  const port = parsePort(form.port);
-  const wrong = (["name", "agent", "port"] as const).find((field) => problems[field] !== undefined);
-  if (wrong) return { form: { ...form, focus: fieldsOf(snapshot).includes(wrong) ? wrong : form.focus } };
-  if (!port.ok) return { form };
-  return {
-    form,
-    request: {
-      agent: form.agent,
-      spec: { name: form.name, port: port.port, protocol: port.protocol, start: form.start },
-      form,
-    },
-  };
+/** Another choice, or a check turned over: what left, right and Space do in the fields that are not text. */
+function change(form: Form, field: Field, by: 1 | -1): Form {
+  const value = form.values[field.name] ?? "";
+  if (field.kind === "check") return withValue(form, field.name, value === YES ? "" : YES);
+  if (field.kind === "text" || field.choices.length === 0) return form;
+  const { choices } = field;
+  const at = choices.findIndex((choice) => choice.value === value);
+  const next = choices[at === -1 ? 0 : (at + by + choices.length) % choices.length];
+  return next ? withValue(form, field.name, next.value) : form;
+}
+
+/** What is wrong, by field; a field that is not there is all right. */
+export type Problems = Readonly<Record<string, string | undefined>>;
+
+/** The form with the first wrong field focused; null when nothing is wrong. */
+export function focusWrong(form: Form, fields: readonly Field[], problems: Problems): Form | null {
+  if (!Object.values(problems).some((problem) => problem !== undefined)) return null;
+  const wrong = fields.find(({ name }) => problems[name] !== undefined);
+  return { ...form, focus: wrong?.name ?? form.focus };
 }

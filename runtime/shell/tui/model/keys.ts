@@ -17,7 +17,8 @@ export type Key =
         | "backtab"
         | "backspace"
         | "ctrl-c"
-        | "ctrl-u";
+        | "ctrl-u"
+        | "ctrl-z";
     };
 
 /** What of Ink's key flags we read. */
@@ -60,6 +61,7 @@ export function keysOf(input: string, key: InkKey): Key[] {
   if (key.ctrl) {
     if (input === "c") return [{ name: "ctrl-c" }];
     if (input === "u") return [{ name: "ctrl-u" }];
+    if (input === "z") return [{ name: "ctrl-z" }];
     return [];
   }
   const chars = Array.from(input)

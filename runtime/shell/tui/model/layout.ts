@@ -1,13 +1,13 @@
 import { widthOf } from "../text.js";
 import type { AgentRow } from "./snapshot.js";
-import { MIN_SIZE, type Size, type State } from "./state.js";
+import { MIN_SIZE, type Dialog, type Size, type State } from "./state.js";
 
 /** How the screen's lines are shared out: title, column heads, table, rule, agents, status line, keys. */
 export interface Layout {
   tableRows: number;
   agentLines: number;
   agentsPerLine: number;
-  /** Columns of each part of an agent's cell in the strip: as wide as the widest agent needs. */
+  /** Columns of each part of an agent's cell in the strip: as wide as the widest agent needs; 0 leaves it out. */
   agentCell: AgentCell;
 }
 
@@ -15,31 +15,47 @@ export interface AgentCell {
   name: number;
   state: number;
   sessions: number;
+  /** Of a bar's blocks. */
+  bar: number;
+  disk: boolean;
   release: number;
 }
 
 /** Lines that are always there: title, heads, rule, status, keys. */
 const CHROME_LINES = 5;
-/** In a cell: the mark and a space, two gaps of two, and what parts it from the next one. */
-export const AGENT_CELL_GAPS = 2 + 3 * 2 + 3;
+/** The table's first line on the screen. */
+export const TABLE_TOP = 2;
+/** Columns beside the blocks of a bar: `cpu ` before, ` 100%` after. */
+export const BAR_TEXT = 4 + 5;
+const GAP = 2;
+/** Between two cells. */
+const CELL_GAP = 3;
 
 export function layoutOf(state: Pick<State, "size" | "snapshot">): Layout {
   const { cols, rows } = state.size;
   const { agents } = state.snapshot;
   const widest = (text: (agent: AgentRow) => string, most: number): number =>
-    Math.min(most, Math.max(1, ...agents.map((agent) => widthOf(text(agent)))));
-  const agentCell = {
-    name: widest((agent) => agent.view.name, 16),
-    state: widest((agent) => agent.state, 10),
-    sessions: widest(sessionsText, 14),
-    release: widest((agent) => agent.view.release ?? "", 20),
-  };
-  const cellWidth = Object.values(agentCell).reduce((sum, part) => sum + part, AGENT_CELL_GAPS);
-  // The last cell of a line needs no gap after it.
-  const agentsPerLine = Math.max(1, Math.floor((cols - 2 + 3) / cellWidth));
+    agents.reduce((width, agent) => Math.max(width, Math.min(most, widthOf(text(agent)))), 1);
+  const name = widest((agent) => agent.view.name, 16);
+  const stateWidth = widest((agent) => agent.state, 10);
+  const sessions = widest(sessionsText, 14);
+  const release = widest((agent) => agent.view.release ?? "", 20);
+  const bar = cols >= 100 ? 10 : 8;
+  // Mark and space, then the parts.
+  const width = 2 + name + GAP + stateWidth + GAP + sessions + 2 * (GAP + BAR_TEXT + bar);
+  const agentsPerLine = Math.max(1, Math.min(agents.length, Math.floor((cols - 2 + CELL_GAP) / (width + CELL_GAP))));
+  let spare = Math.floor((cols - 2 + CELL_GAP) / agentsPerLine) - CELL_GAP - width;
+  const takes = (columns: number): boolean => spare >= columns && (spare -= columns) >= 0;
+  const withRelease = takes(GAP + release);
+  const disk = takes(GAP + BAR_TEXT + bar + 1);
   const mostLines = rows < 50 ? 3 : 5;
   const agentLines = Math.max(1, Math.min(mostLines, Math.ceil(agents.length / agentsPerLine)));
-  return { tableRows: Math.max(1, rows - CHROME_LINES - agentLines), agentLines, agentsPerLine, agentCell };
+  return {
+    tableRows: Math.max(1, rows - CHROME_LINES - agentLines),
+    agentLines,
+    agentsPerLine,
+    agentCell: { name, state: stateWidth, sessions, bar, disk, release: withRelease ? release : 0 },
+  };
 }
 
 /** `3 sessions`. */
@@ -51,12 +67,23 @@ export function isTooSmall(size: Size): boolean {
   return size.cols < MIN_SIZE.cols || size.rows < MIN_SIZE.rows;
 }
 
-/** Inner width of a dialog, in columns. */
-export function dialogWidth(size: Size): number {
-  return Math.max(20, Math.min(68, size.cols - 8));
+/** Inner width of a dialog, in columns. Logs and previews take what there is. */
+export function dialogWidth(size: Size, kind?: Dialog["kind"]): number {
+  const most = kind === "logs" || kind === "preview" ? size.cols : 68;
+  return Math.max(20, Math.min(most, size.cols - 8));
 }
 
 /** Lines of an error's text that a dialog shows at once. */
 export function errorRows(size: Size): number {
   return Math.max(3, size.rows - 12);
+}
+
+/** Lines of the help that are seen at once. */
+export function helpRows(size: Size): number {
+  return Math.max(3, size.rows - 6);
+}
+
+/** Lines of a log or a preview that are seen at once. */
+export function viewRows(size: Size): number {
+  return Math.max(3, size.rows - 8);
 }

@@ -1,89 +1,98 @@
 import type { SessionView } from "../../cluster.js";
 import { notify, operate } from "./change.js";
-import { newForm } from "./form.js";
+import { cloneForm, editForm, moveForm, newForm } from "./forms.js";
 import type { Key } from "./keys.js";
 import { layoutOf } from "./layout.js";
-import { findSession, type Dialog, type Operation, type Question, type State, type Step } from "./state.js";
+import { settingsForm } from "./settings.js";
+import { findSession, only, type Dialog, type Question, type State, type Step } from "./state.js";
+import { SORTS, type Sort } from "./table.js";
+import { filterKey, withOrder } from "./view.js";
 import { DOING, nameOf, NO_AGENTS_TEXT } from "./words.js";
 
 /** What a key does when no dialog is open. */
 export function listKey(state: State, key: Key): Step {
+  if (state.filtering) {
+    const filtered = filterKey(state, key);
+    if (filtered) return only(filtered);
+  }
   const page = Math.max(1, layoutOf(state).tableRows - 1);
   switch (key.name) {
     case "up":
-      return move(state, state.position - 1);
+      return only(moveTo(state, state.position - 1));
     case "down":
-      return move(state, state.position + 1);
+      return only(moveTo(state, state.position + 1));
     case "pageup":
-      return move(state, state.position - page);
+      return only(moveTo(state, state.position - page));
     case "pagedown":
-      return move(state, state.position + page);
+      return only(moveTo(state, state.position + page));
     case "home":
-      return move(state, 0);
+      return only(moveTo(state, 0));
     case "end":
-      return move(state, state.snapshot.rows.length - 1);
+      return only(moveTo(state, state.table.rows.length - 1));
     case "enter":
       return onSelected(state, enter);
     case "escape":
-      return only(state.notice ? { ...state, notice: null } : state);
+      if (state.notice) return only({ ...state, notice: null });
+      return only(state.filter === "" ? state : withOrder(state, { filter: "" }));
     case "char":
-      return letter(state, key.char);
+      return LETTERS[key.char]?.(state) ?? only(state);
     default:
       return only(state);
   }
 }
 
 /** Letters mean the same in both cases, but for k, which moves, and K, which kills. */
-function letter(state: State, char: string): Step {
-  switch (char) {
-    case "k":
-      return move(state, state.position - 1);
-    case "K":
-      return onSelected(state, (view) => kill(state, view));
-    case "j":
-    case "J":
-      return move(state, state.position + 1);
-    case "n":
-    case "N":
-      return create(state);
-    case "b":
-    case "B":
-      return onSelected(state, (view) => background(state, view));
-    case "r":
-    case "R":
-      return onSelected(state, (view) => restart(state, view));
-    case "d":
-    case "D":
-      return onSelected(state, (view) => ask(state, view, "delete", "no"));
-    case "?":
-      return only({ ...state, dialog: { kind: "help" } });
-    case "q":
-    case "Q":
-      return { state, effects: [{ type: "quit" }] };
-    default:
-      return only(state);
-  }
+const LETTERS: Record<string, (state: State) => Step> = {
+  k: (state) => only(moveTo(state, state.position - 1)),
+  K: (state) => onSelected(state, kill),
+  ...both("j", (state) => only(moveTo(state, state.position + 1))),
+  ...both("n", create),
+  ...both("c", (state) => onSelected(state, clone)),
+  ...both("e", (state) => onSelected(state, edit)),
+  ...both("b", (state) => onSelected(state, background)),
+  ...both("r", (state) => onSelected(state, restart)),
+  ...both("d", (state) => onSelected(state, (view) => ask(state, view, "delete", "no"))),
+  ...both("o", (state) => onSelected(state, override)),
+  ...both("m", (state) => onSelected(state, move)),
+  ...both("l", (state) => onSelected(state, logs)),
+  ...both("p", (state) => onSelected(state, preview)),
+  // SPEC 11 gives s and S two meanings.
+  s: sortNext,
+  S: settings,
+  "/": (state) => only({ ...state, filtering: true, notice: null }),
+  "?": (state) => only({ ...state, dialog: { kind: "help", scroll: 0 } }),
+  ...both("q", (state) => ({ state, effects: [{ type: "quit" }] })),
+};
+
+function both(letter: string, act: (state: State) => Step): Record<string, (state: State) => Step> {
+  return { [letter]: act, [letter.toUpperCase()]: act };
 }
 
-function only(state: State): Step {
-  return { state, effects: [] };
+function sortNext(state: State): Step {
+  const next = SORTS[(SORTS.indexOf(state.sort) + 1) % SORTS.length] ?? "name";
+  return only(sortBy(state, next));
 }
 
-function move(state: State, to: number): Step {
-  const { rows } = state.snapshot;
+export function sortBy(state: State, sort: Sort): State {
+  return notify(withOrder(state, { sort }), "info", `sorted by ${sort}`);
+}
+
+/** Selects the row of that number, or the one nearest to it, and scrolls to it. */
+export function moveTo(state: State, to: number): State {
+  const { rows } = state.table;
   const position = Math.max(0, Math.min(to, rows.length - 1));
   const selected = rows[position]?.session.id ?? null;
-  if (selected === state.selected) return only(state);
+  if (selected === state.selected) return state;
   const { tableRows } = layoutOf(state);
   const top = Math.max(position - tableRows + 1, Math.min(state.top, position));
-  return only({ ...state, selected, position, top: Math.max(0, top), awaited: null });
+  return { ...state, selected, position, top: Math.max(0, top), awaited: null };
 }
 
 /** Runs `act` on the selected session; says why not where nothing can be done to it now. */
 function onSelected(state: State, act: (view: SessionView, state: State) => Step): Step {
   const view = state.selected === null ? undefined : findSession(state, state.selected);
   if (!view) return only(notify(state, "info", "No session is selected. Press N to create one."));
-  const running: Operation | undefined = state.busy.get(view.session.id);
+  const running = state.busy.get(view.session.id);
   if (running) return only(notify(state, "info", `${view.session.name} is ${DOING[running]}, one moment`));
   if (!view.reachable)
     return only(
@@ -96,6 +105,16 @@ function onSelected(state: State, act: (view: SessionView, state: State) => Step
   return act(view, state);
 }
 
+/** What cannot be done to an orphan (SPEC 6.7); null for any other session. */
+function orphan(view: SessionView, state: State): Step | null {
+  const { session } = view;
+  if (session.status.state !== "orphan") return null;
+  const text =
+    `It was made by an earlier release, lies in ${session.status.path} on this host and is on no agent. Move it to one:` +
+    `\n\n  convocate-host migrate-session --agent AGENT --session ${session.id}\n\nD deletes it.`;
+  return only(withMessage(state, `${session.name} is not migrated yet`, text));
+}
+
 function enter(view: SessionView, state: State): Step {
   const { session } = view;
   switch (session.status.state) {
@@ -104,39 +123,108 @@ function enter(view: SessionView, state: State): Step {
     case "stopped":
       return ask(state, view, "start", "yes");
     case "locked":
-      return only(notify(state, "info", `${session.name} is locked by an operation, one moment`));
+      return only(notify(state, "info", lockText(view)));
     case "error":
       return only(withMessage(state, `Docker has a problem with ${session.name}`, session.status.message));
     case "orphan":
-      return only(
-        withMessage(
-          state,
-          `${session.name} is not migrated yet`,
-          `It was made by an earlier release and is on no agent. Move it to one: convocate-host migrate-session --agent AGENT --session ${session.id}`,
-        ),
-      );
+      return orphan(view, state) ?? only(state);
   }
 }
 
-function kill(state: State, view: SessionView): Step {
+function lockText({ session }: SessionView): string {
+  return session.status.state === "locked" && session.status.stale
+    ? `${session.name} has a stale lock; O clears it`
+    : `${session.name} is locked by an operation, one moment`;
+}
+
+function kill(view: SessionView, state: State): Step {
   if (view.session.status.state === "stopped")
     return only(notify(state, "info", `${view.session.name} is stopped already`));
-  return ask(state, view, "kill", "yes");
+  return orphan(view, state) ?? ask(state, view, "kill", "yes");
 }
 
-function background(state: State, view: SessionView): Step {
+function background(view: SessionView, state: State): Step {
   if (view.session.status.state === "stopped")
     return only(notify(state, "info", `${view.session.name} is not running, so nobody is attached`));
-  return operate(state, "background", view.session);
+  return orphan(view, state) ?? operate(state, "background", view.session);
 }
 
-function restart(state: State, view: SessionView): Step {
+function restart(view: SessionView, state: State): Step {
   if (view.session.status.state === "running") return ask(state, view, "restart", "yes");
-  return operate(state, "restart", view.session);
+  return orphan(view, state) ?? operate(state, "restart", view.session);
+}
+
+function override(view: SessionView, state: State): Step {
+  const { status, name } = view.session;
+  if (status.state !== "locked") return only(notify(state, "info", `${name} is not locked`));
+  return status.stale ? ask(state, view, "override", "yes") : ask(state, view, "override-live", "no");
 }
 
 function ask(state: State, view: SessionView, question: Question, focus: "yes" | "no"): Step {
   return only({ ...state, dialog: { kind: "ask", question, id: view.session.id, focus } });
+}
+
+function clone(view: SessionView, state: State): Step {
+  const { session } = view;
+  return (
+    orphan(view, state) ??
+    only({ ...state, dialog: { kind: "form", subject: { form: "clone", id: session.id }, form: cloneForm(session) } })
+  );
+}
+
+function edit(view: SessionView, state: State): Step {
+  const { session } = view;
+  return (
+    orphan(view, state) ??
+    only({ ...state, dialog: { kind: "form", subject: { form: "edit", id: session.id }, form: editForm(session) } })
+  );
+}
+
+function move(view: SessionView, state: State): Step {
+  const { session } = view;
+  const refused = orphan(view, state);
+  if (refused) return refused;
+  const form = moveForm(session, state.snapshot);
+  if (form) return only({ ...state, dialog: { kind: "form", subject: { form: "move", id: session.id }, form } });
+  const others = state.snapshot.agents.filter((agent) => agent.view.id !== session.agent_id);
+  return only(
+    others.length === 0
+      ? withMessage(state, "Nowhere to move to", `${view.agentName} is the only agent.\n\n${ADD_AGENT}`)
+      : withMessage(
+          state,
+          "Nowhere to move to",
+          `No other agent answers now: ${others.map((agent) => agent.view.name).join(", ")}. They are tried again by themselves.`,
+        ),
+  );
+}
+
+const ADD_AGENT = NO_AGENTS_TEXT.replace("There is no agent yet. Add one", "Add another");
+
+function logs(view: SessionView, state: State): Step {
+  const { id } = view.session;
+  const refused = orphan(view, state);
+  if (refused) return refused;
+  const dialog: Dialog = { kind: "logs", id, lines: [], back: 0, asking: true, answered: false, error: null };
+  return { state: { ...state, dialog }, effects: [{ type: "logs", id }] };
+}
+
+function preview(view: SessionView, state: State): Step {
+  const { id, name, status } = view.session;
+  const refused = orphan(view, state);
+  if (refused) return refused;
+  if (status.state === "stopped") return only(notify(state, "info", `${name} is not running, so it has no screen`));
+  const dialog: Dialog = { kind: "preview", id, lines: null, asking: true, error: null };
+  return { state: { ...state, dialog }, effects: [{ type: "screen", id }] };
+}
+
+function settings(state: State): Step {
+  const own = state.selected === null ? undefined : findSession(state, state.selected)?.session.agent_id;
+  const agents = state.snapshot.agents;
+  const agent = agents.find(({ view }) => view.id === own) ?? agents.find(({ reachable }) => reachable) ?? agents[0];
+  if (!agent) return create(state);
+  const { id } = agent.view;
+  const dialog: Dialog = { kind: "settings", agent: id, loaded: null, error: null, form: settingsForm(id, null) };
+  return { state: { ...state, dialog }, effects: [{ type: "settings", agent: id }] };
 }
 
 function create(state: State): Step {
@@ -147,7 +235,7 @@ function create(state: State): Step {
         : notify(state, "info", "Still asking for agents…"),
     );
   const form = newForm(state.snapshot);
-  if (form) return only({ ...state, dialog: { kind: "create", form } });
+  if (form) return only({ ...state, dialog: { kind: "form", subject: { form: "create" }, form } });
   const names = state.snapshot.agents.map(({ view }) => view.name).join(", ");
   return only(
     withMessage(

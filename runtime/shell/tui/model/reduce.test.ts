@@ -51,7 +51,7 @@ const ESC = { name: "escape" } as const;
 const TAB = { name: "tab" } as const;
 
 const selectedName = (state: State): string | undefined =>
-  state.snapshot.rows.find(({ session }) => session.id === state.selected)?.session.name;
+  state.table.rows.find(({ session }) => session.id === state.selected)?.session.name;
 
 describe("moving", () => {
   test("j, J and down go down, k and up go up, and neither leaves the table", () => {
@@ -106,7 +106,12 @@ describe("selection", () => {
 
   test("a session just created is selected as soon as it is listed", () => {
     const fresh = sessionView(20, "zeta");
-    const created = play(listed(), { type: "created", session: fresh.session }).state;
+    const created = play(listed(), {
+      type: "task-done",
+      task: 1,
+      request: { form: "create", agent: agentView(1).id, spec: { name: "zeta" } },
+      session: fresh.session,
+    }).state;
     expect(selectedName(created)).toBe("alpha");
     const next = play(created, { type: "cluster", sessions: [...SESSIONS, fresh], agents: AGENTS }).state;
     expect(selectedName(next)).toBe("zeta");
@@ -228,7 +233,7 @@ describe("errors", () => {
 
   test("a failure does not take the keyboard from an open dialog: it waits, with a word", () => {
     const typing = play(listed(), ...keys("n", "ab"), failed(sessionId(1), "alpha", "no")).state;
-    expect(typing.dialog).toMatchObject({ kind: "create" });
+    expect(typing.dialog).toMatchObject({ kind: "form", subject: { form: "create" } });
     expect(typing.notice?.text).toBe("Could not kill alpha");
     expect(play(typing, ...keys(ESC)).state.dialog).toMatchObject({ kind: "error", title: "Could not kill alpha" });
   });
@@ -259,15 +264,52 @@ describe("New", () => {
   test("starts on the reachable agent with the fewest running sessions", () => {
     const agents = [agentView(1), agentView(2, { connection: { state: "connecting", since: 0 } }), agentView(3)];
     const { state } = play(listed(SESSIONS, agents), ...keys("n"));
-    expect(state.dialog).toMatchObject({ kind: "create", form: { agent: agents[2]?.id } });
+    expect(state.dialog).toMatchObject({ kind: "form", form: { values: { agent: agents[2]?.id } } });
   });
 
   test("creates what was typed", () => {
-    const { effects, state } = play(listed(), ...keys("N", "web-1", TAB, TAB, "5353/udp", TAB, " ", ENTER));
+    const { effects, state } = play(
+      listed(),
+      ...keys(
+        "N",
+        "web-1",
+        TAB,
+        TAB,
+        "5353/udp",
+        TAB,
+        "web.lab",
+        TAB,
+        "1.5",
+        TAB,
+        "2g",
+        TAB,
+        " ",
+        TAB,
+        TAB,
+        " ",
+        ENTER,
+      ),
+    );
     expect(effects).toMatchObject([
-      { type: "create", spec: { name: "web-1", port: 5353, protocol: "udp", start: false } },
+      {
+        type: "request",
+        request: {
+          form: "create",
+          spec: {
+            name: "web-1",
+            port: 5353,
+            protocol: "udp",
+            dns_name: "web.lab",
+            limits: { cpus: 1.5, memory_bytes: 2 * 1024 ** 3 },
+            public: true,
+            docker: false,
+            start: false,
+          },
+        },
+      },
     ]);
     expect(state.dialog).toBeNull();
+    expect([...state.tasks.values()]).toMatchObject([{ text: "creating web-1 on agent-1" }]);
   });
 
   test.each([
@@ -277,7 +319,7 @@ describe("New", () => {
   ])("does not send the name %j", (name, focus) => {
     const { state, effects } = play(listed(), ...keys("n", name, ENTER));
     expect(effects).toEqual([]);
-    expect(state.dialog).toMatchObject({ kind: "create", form: { focus } });
+    expect(state.dialog).toMatchObject({ kind: "form", form: { focus } });
   });
 
   test.each(["70000", "-2", "abc", "80/sctp"])("does not send the port %s", (port) => {
@@ -293,15 +335,15 @@ describe("New", () => {
     ["8080", 8080],
   ])("takes %j as port %d", (port, number) => {
     expect(play(listed(), ...keys("n", "ok", TAB, TAB, port, ENTER)).effects).toMatchObject([
-      { spec: { port: number } },
+      { request: { spec: { port: number } } },
     ]);
   });
 
   test("the agent can be chosen when there is a choice, and is no field when there is none", () => {
     const chosen = play(listed(), ...keys("n", "ok", TAB, { name: "right" }, ENTER)).effects;
-    expect(chosen).toMatchObject([{ type: "create", agent: AGENTS[1]?.id }]);
+    expect(chosen).toMatchObject([{ request: { form: "create", agent: AGENTS[1]?.id } }]);
     const single = play(listed([], [agentView(1)]), ...keys("n", "ok", TAB, "8080", ENTER)).effects;
-    expect(single).toMatchObject([{ spec: { port: 8080 } }]);
+    expect(single).toMatchObject([{ request: { spec: { port: 8080 } } }]);
   });
 
   test("an agent that stops answering while the form is open is not sent to", () => {
@@ -314,11 +356,17 @@ describe("New", () => {
   test("a refused create shows the error, and leads back to the form as it was typed", () => {
     const sent = play(listed(), ...keys("n", "big", ENTER));
     const [effect] = sent.effects;
-    if (effect?.type !== "create") throw new Error("nothing was sent");
+    if (effect?.type !== "request") throw new Error("nothing was sent");
     const error = new ConvocateError("ADMISSION_DENIED", "admission denied");
-    const refused = play(sent.state, { type: "create-failed", form: effect.form, error }).state;
+    const { task, request, back, title } = effect;
+    const refused = play(sent.state, { type: "task-failed", task, request, back, title, error }).state;
+    expect(refused.tasks.size).toBe(0);
     expect(refused.dialog).toMatchObject({ kind: "error", title: "Could not create big" });
-    expect(play(refused, ...keys(ENTER)).state.dialog).toMatchObject({ kind: "create", form: { name: "big" } });
+    expect(play(refused, ...keys(ENTER)).state.dialog).toMatchObject({
+      kind: "form",
+      form: { values: { name: "big" } },
+    });
+    expect(play(refused, ...keys(ESC)).state.dialog).toBeNull();
   });
 
   test("with no agents it says how to add one", () => {
@@ -341,7 +389,7 @@ describe("leaving and staying", () => {
   test("a paste over the list does nothing, in a form it is text", () => {
     expect(play(listed(), { type: "paste", text: "Dy" })).toEqual({ state: listed(), effects: [] });
     const { state } = play(listed(), ...keys("n"), { type: "paste", text: "na\u001bme\n" });
-    expect(state.dialog).toMatchObject({ form: { name: "name" } });
+    expect(state.dialog).toMatchObject({ form: { values: { name: "name" } } });
   });
 
   test("on a terminal too small to show what it does, no key does anything but quit", () => {

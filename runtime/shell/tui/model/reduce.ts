@@ -1,24 +1,17 @@
-import type { SessionId } from "../../../domain/index.js";
-import type { AttachOutcome } from "../../cluster.js";
+import { notify, withoutBusy, withoutTask } from "./change.js";
 import { dialogKey } from "./dialogs.js";
 import { formPaste } from "./form.js";
-import { isTooSmall, layoutOf } from "./layout.js";
+import { fieldsOf } from "./forms.js";
+import { isTooSmall } from "./layout.js";
 import { listKey } from "./list.js";
-import { makeSnapshot, type Snapshot } from "./snapshot.js";
-import {
-  findSession,
-  type Action,
-  type Dialog,
-  type Effect,
-  type ErrorDialog,
-  type State,
-  type Step,
-} from "./state.js";
+import { mouseStep } from "./click.js";
+import { watchLinks } from "./links.js";
+import { settingsFields, settingsForm } from "./settings.js";
+import { makeSnapshot } from "./snapshot.js";
+import { errorText, nextQuestions, showWaitingError, withError, withLogs } from "./answers.js";
+import { findSession, only, type Action, type Effect, type State, type Step } from "./state.js";
+import { keepVisible, relisted, subjectOf, withFilterText } from "./view.js";
 import { DONE } from "./words.js";
-import { notify, withoutBusy } from "./change.js";
-
-/** Errors kept while another dialog is open; more than that, and the oldest go. */
-const MOST_WAITING_ERRORS = 20;
 
 /**
  * The whole of what the TUI does: what happened in, the next state and what to do about it out. It touches nothing, and
@@ -26,142 +19,174 @@ const MOST_WAITING_ERRORS = 20;
  */
 export function reduce(state: State, action: Action): Step {
   const { state: next, effects } = step(state, action);
-  return { state: showWaitingError(next), effects };
+  // What was held back while the dialog was open is listed now.
+  const listed = state.dialog !== null && next.dialog === null ? relisted(next) : next;
+  return { state: showWaitingError(listed), effects };
 }
 
 function step(state: State, action: Action): Step {
   switch (action.type) {
     case "key":
       if (action.key.name === "ctrl-c") return { state, effects: [{ type: "quit" }] };
+      if (action.key.name === "ctrl-z") return { state, effects: [{ type: "stop" }] };
       // What cannot be seen is not to be worked on; only leaving is possible.
       if (isTooSmall(state.size))
         return action.key.name === "char" && action.key.char.toLowerCase() === "q"
           ? { state, effects: [{ type: "quit" }] }
-          : still(state);
+          : only(state);
       return state.dialog ? dialogKey(state, state.dialog, action.key) : listKey(state, action.key);
+    case "mouse":
+      return isTooSmall(state.size) ? only(state) : mouseStep(state, action.mouse);
     case "paste":
-      // A paste is text. Over the list it would be a row of commands, so there it is nothing.
-      return state.dialog?.kind === "create"
-        ? still({ ...state, dialog: { kind: "create", form: formPaste(state.dialog.form, action.text) } })
-        : still(state);
+      return only(pasted(state, action.text));
     case "cluster":
-      return still(withSnapshot(state, makeSnapshot(action.sessions, action.agents)));
+      return only(withCluster(state, action));
+    case "capacity":
+      return only(withCapacity(state, action));
     case "loaded":
-      return still(state.loaded ? state : { ...state, loaded: true });
+      return only(state.loaded ? state : { ...state, loaded: true });
     case "tick":
-      return still({
-        ...state,
-        nowMs: action.nowMs,
-        load: action.load,
-        notice: state.notice && state.notice.untilMs > action.nowMs ? state.notice : null,
-      });
+      return tick(state, action);
     case "resize":
-      return still(keepVisible({ ...state, size: action.size }));
+      return only(keepVisible({ ...state, size: action.size }));
     case "done":
       return done(state, action);
     case "failed": {
       const dialog = state.dialog?.kind === "starting" && state.dialog.id === action.id ? null : state.dialog;
       const title = `Could not ${action.operation} ${action.name}`;
-      return still(withError({ ...withoutBusy(state, action.id), dialog }, title, action.error));
+      return only(withError({ ...withoutBusy(state, action.id), dialog }, title, action.error));
     }
-    case "created": {
-      const { session } = action;
-      const text = `created ${session.name}${session.port > 0 ? `, port ${session.port}/${session.protocol}` : ""}`;
-      const listed = state.snapshot.indexOf.has(session.id);
-      const next = notify(state, "ok", text);
-      return still(listed ? select(next, session.id) : { ...next, awaited: session.id });
+    case "task-progress": {
+      const task = state.tasks.get(action.task);
+      if (!task) return only(state);
+      return only({ ...state, tasks: new Map(state.tasks).set(action.task, { ...task, progress: action.progress }) });
     }
-    case "create-failed":
-      return still(withError(state, `Could not create ${action.form.name}`, action.error, action.form));
+    case "task-done":
+      return only(taskDone(state, action));
+    case "task-failed": {
+      const ended = withoutTask(state, action.task);
+      const { request } = action;
+      const freed = request.form === "edit" || request.form === "move" ? withoutBusy(ended, request.id) : ended;
+      return only(withError(freed, action.title, action.error, action.back));
+    }
     case "attach-ended":
-      return still(attachEnded(state, action.name, action.outcome));
+      return only(attachEnded(state, action));
+    default:
+      return only(answered(state, action));
   }
 }
 
-function still(state: State): Step {
-  return { state, effects: [] };
+/** A paste is text. Over the list it would be a row of commands, so there it is nothing. */
+function pasted(state: State, text: string): State {
+  const { dialog } = state;
+  if (dialog === null) return state.filtering ? withFilterText(state, text) : state;
+  if (dialog.kind !== "form" && dialog.kind !== "settings") return state;
+  const fields =
+    dialog.kind === "form" ? fieldsOf(dialog.subject, state.snapshot) : settingsFields(state.snapshot, dialog.loaded);
+  const field = fields.find(({ name }) => name === dialog.form.focus);
+  return { ...state, dialog: { ...dialog, form: formPaste(dialog.form, field, text) } };
 }
 
-function done(state: State, action: Extract<Action, { type: "done" }>): Step {
+type Of<T extends Action["type"]> = Extract<Action, { type: T }>;
+
+/** The state with what the cluster says now. */
+function withCluster(state: State, { sessions, agents }: Of<"cluster">): State {
+  const links = watchLinks(state.links, agents, state.nowMs);
+  const known = { links, capacities: state.capacities, nowMs: state.nowMs };
+  return closeOrphanedDialog(state, relisted({ ...state, links, snapshot: makeSnapshot(sessions, agents, known) }));
+}
+
+function withCapacity(state: State, { agent, capacity }: Of<"capacity">): State {
+  const capacities = new Map(state.capacities);
+  if (capacity) capacities.set(agent, capacity);
+  else capacities.delete(agent);
+  const agents = state.snapshot.agents.map((row) =>
+    row.view.id === agent ? { ...row, capacity: row.reachable ? capacity : null } : row,
+  );
+  return { ...state, capacities, snapshot: { ...state.snapshot, agents } };
+}
+
+/** Closes a dialog whose session is there no more, with a word (SPEC 11). */
+function closeOrphanedDialog(before: State, state: State): State {
+  const id = subjectOf(state.dialog);
+  if (id === null || state.snapshot.sessions.has(id)) return state;
+  const name = findSession(before, id)?.session.name ?? "The session";
+  return notify({ ...state, dialog: null }, "bad", `${name} is gone, so its dialog was closed`);
+}
+
+function tick(state: State, { nowMs, load }: Of<"tick">): Step {
+  const notice = state.notice && state.notice.untilMs > nowMs ? state.notice : null;
+  return nextQuestions({ ...state, nowMs, load, notice });
+}
+
+function done(state: State, action: Of<"done">): Step {
   const freed = withoutBusy(state, action.id);
-  const next = notify(freed, "ok", doneText(action));
   const awaitsAttach =
     action.operation === "restart" && state.dialog?.kind === "starting" && state.dialog.id === action.id;
-  if (!awaitsAttach) return still(next);
+  if (!awaitsAttach) return only(notify(freed, "ok", doneText(action)));
   const effects: Effect[] = [{ type: "attach", id: action.id, name: action.name }];
   return { state: { ...freed, dialog: null }, effects };
 }
 
-function doneText({ operation, name, detached: count = 0 }: Extract<Action, { type: "done" }>): string {
+function doneText({ operation, name, detached = 0 }: Of<"done">): string {
   if (operation !== "background") return `${DONE[operation]} ${name}`;
-  return count === 0 ? `nobody was attached to ${name}` : `detached ${count} from ${name}`;
+  return detached === 0 ? `nobody was attached to ${name}` : `detached ${detached} from ${name}`;
 }
 
-function attachEnded(state: State, name: string, outcome: AttachOutcome): State {
+function taskDone(state: State, { task, request, session, note }: Of<"task-done">): State {
+  const ended = withoutTask(state, task);
+  const freed = request.form === "edit" || request.form === "move" ? withoutBusy(ended, request.id) : ended;
+  const said = (text: string): State => notify(freed, "ok", note ? `${text}; ${note}` : text);
+  switch (request.form) {
+    case "create":
+    case "clone": {
+      if (!session) return freed;
+      const port = session.port > 0 ? `, port ${session.port}/${session.protocol}` : "";
+      const told = said(`${request.form === "create" ? "created" : "cloned to"} ${session.name}${port}`);
+      return relisted({ ...told, awaited: session.id });
+    }
+    case "edit":
+      return said(
+        `${DONE.edit} ${session?.name ?? "it"}${session?.restart_to_apply ? ", R restarts it to apply" : ""}`,
+      );
+    case "move":
+      return said(`${DONE.move} ${session?.name ?? "it"}`);
+    case "settings":
+      return said("changed the settings");
+  }
+}
+
+function attachEnded(state: State, { name, outcome }: Of<"attach-ended">): State {
   if (outcome.kind === "failed") return withError(state, `Attach to ${name} failed`, outcome.error);
   return outcome.exitStatus === 0
     ? notify(state, "info", `back from ${name}`)
     : notify(state, "info", `back from ${name}, which ended with ${outcome.exitStatus}`);
 }
 
-/** The state with what the cluster says now: the selection stays on its session, or on its row when the session is gone. */
-function withSnapshot(state: State, snapshot: Snapshot): State {
-  const listed = { ...state, snapshot };
-  const target = state.awaited !== null && snapshot.indexOf.has(state.awaited) ? state.awaited : state.selected;
-  const found = target === null ? undefined : snapshot.indexOf.get(target);
-  const position = found ?? Math.max(0, Math.min(state.position, snapshot.rows.length - 1));
-  const next = keepVisible({
-    ...listed,
-    position,
-    selected: snapshot.rows[position]?.session.id ?? null,
-    awaited: target === state.awaited ? null : state.awaited,
-  });
-  return closeOrphanedDialog(state, next);
-}
-
-/** Closes a dialog whose session is no longer listed, with a word (SPEC 11). */
-function closeOrphanedDialog(before: State, state: State): State {
-  const id = subjectOf(state.dialog);
-  if (id === null || state.snapshot.indexOf.has(id)) return state;
-  const name = findSession(before, id)?.session.name ?? "The session";
-  return notify({ ...state, dialog: null }, "bad", `${name} is gone, so its dialog was closed`);
-}
-
-function subjectOf(dialog: Dialog | null): SessionId | null {
-  return dialog?.kind === "ask" || dialog?.kind === "starting" ? dialog.id : null;
-}
-
-function select(state: State, id: SessionId): State {
-  return keepVisible({ ...state, selected: id, position: state.snapshot.indexOf.get(id) ?? state.position });
-}
-
-/** Scrolls so that the selected row can be seen, and no further. */
-export function keepVisible(state: State): State {
-  const { tableRows } = layoutOf(state);
-  const last = Math.max(0, state.snapshot.rows.length - tableRows);
-  const top = Math.max(0, Math.min(state.top, state.position, last), Math.min(state.position - tableRows + 1, last));
-  return top === state.top ? state : { ...state, top };
-}
-
-function withError(state: State, title: string, error: Error & { code?: string }, form?: ErrorDialog["form"]): State {
-  const dialog: ErrorDialog = { kind: "error", title, text: errorText(error), scroll: 0, ...(form ? { form } : {}) };
-  const told = state.dialog ? notify(state, "bad", title) : state;
-  return { ...told, waitingErrors: [...state.waitingErrors, dialog].slice(-MOST_WAITING_ERRORS) };
-}
-
-/** The whole of an error: its message, its code, and why, as far as it is known. */
-function errorText(error: Error & { code?: string }): string {
-  const lines = [error.code ? `${error.message} (${error.code})` : error.message];
-  let { cause } = error;
-  for (let depth = 0; depth < 8 && cause instanceof Error; depth += 1) {
-    lines.push(`because: ${cause.message}`);
-    ({ cause } = cause);
+/** An answer to what a dialog asked; too late when that dialog is closed. */
+function answered(
+  state: State,
+  action: Of<"settings"> | Of<"settings-failed"> | Of<"logs"> | Of<"screen"> | Of<"view-failed">,
+): State {
+  const { dialog } = state;
+  switch (action.type) {
+    case "settings":
+      if (dialog?.kind !== "settings" || dialog.agent !== action.agent) return state;
+      return {
+        ...state,
+        dialog: { ...dialog, loaded: action.loaded, error: null, form: settingsForm(action.agent, action.loaded) },
+      };
+    case "settings-failed":
+      if (dialog?.kind !== "settings" || dialog.agent !== action.agent) return state;
+      return { ...state, dialog: { ...dialog, error: errorText(action.error) } };
+    case "logs":
+      if (dialog?.kind !== "logs" || dialog.id !== action.id) return state;
+      return { ...state, dialog: withLogs(dialog, action.lines) };
+    case "screen":
+      if (dialog?.kind !== "preview" || dialog.id !== action.id) return state;
+      return { ...state, dialog: { ...dialog, lines: action.lines, asking: false, error: null } };
+    case "view-failed":
+      if (dialog?.kind !== action.view || !("id" in dialog) || dialog.id !== action.id) return state;
+      return { ...state, dialog: { ...dialog, asking: false, error: errorText(action.error) } };
   }
-  return lines.join("\n");
-}
-
-function showWaitingError(state: State): State {
-  const [first, ...rest] = state.waitingErrors;
-  if (state.dialog !== null || first === undefined) return state;
-  return { ...state, dialog: first, waitingErrors: rest };
 }

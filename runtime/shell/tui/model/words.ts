@@ -7,6 +7,9 @@ export const DOING: Record<Operation, string> = {
   kill: "stopping",
   background: "detaching",
   delete: "deleting",
+  override: "unlocking",
+  edit: "changing",
+  move: "moving",
 };
 
 /** What the status line says after. */
@@ -15,11 +18,14 @@ export const DONE: Record<Operation, string> = {
   kill: "stopped",
   background: "detached",
   delete: "deleted",
+  override: "unlocked",
+  edit: "changed",
+  move: "moved",
 };
 
 /** As in `api on agent-1`, which is clear where two agents have a session of one name. */
 export function nameOf(view: SessionView): string {
-  return `${view.session.name} on ${view.agentName}`;
+  return view.session.status.state === "orphan" ? view.session.name : `${view.session.name} on ${view.agentName}`;
 }
 
 export const NO_AGENTS_TEXT = [

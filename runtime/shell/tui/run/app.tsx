@@ -1,25 +1,31 @@
 import { useApp, useInput, usePaste } from "ink";
-import { useEffect, useSyncExternalStore, type ReactNode } from "react";
-import type { Paint } from "../draw/paint.js";
-import { Screen } from "../draw/screen.js";
+import { useEffect, useLayoutEffect, useMemo, useSyncExternalStore, type ReactNode } from "react";
+import type { Line } from "../draw/line.js";
+import { screenOf } from "../draw/screen.js";
 import { keysOf } from "../model/keys.js";
 import type { Store } from "./store.js";
 
-/** Gives the terminal away until the returned call, which takes it back and draws the screen again. */
+/** Gives the terminal away until the returned call, which takes it back. */
 export type Suspend = () => Promise<() => Promise<void>>;
 
-/** Ties the store to Ink: state to screen, keys to actions. */
+/**
+ * Ties the store to Ink: keys to actions, state to screen. Ink has the terminal's modes, the keyboard and the life of the
+ * program; the cells are painted by the painter, which is why nothing is rendered here.
+ */
 export function App({
   store,
-  paint,
+  show,
   onSuspend,
 }: {
   store: Store;
-  paint: Paint;
+  /** Puts a frame on the terminal. */
+  show: (lines: readonly Line[]) => void;
   /** Called once with the way to hand the terminal over. */
   onSuspend: (suspend: Suspend) => void;
 }): ReactNode {
   const state = useSyncExternalStore(store.subscribe, store.state);
+  const lines = useMemo(() => screenOf(state), [state]);
+  useLayoutEffect(() => show(lines), [show, lines]);
   const { suspendTerminal } = useApp();
   useEffect(() => {
     onSuspend(async () => {
@@ -31,5 +37,5 @@ export function App({
     for (const key of keysOf(input, inkKey)) store.dispatch({ type: "key", key });
   });
   usePaste((text) => store.dispatch({ type: "paste", text }));
-  return <Screen state={state} paint={paint} />;
+  return null;
 }

@@ -1,32 +1,66 @@
-import { toConvocateError, type SessionId } from "../../../domain/index.js";
+import { ConvocateError, toConvocateError, type SessionId } from "../../../domain/index.js";
 import type { Cluster } from "../../cluster.js";
-import type { Action, Effect, Operation } from "../model/state.js";
+import type { Action, Effect, Request, SimpleOperation } from "../model/state.js";
+import { bytesText } from "../text.js";
 
-/** Carries out an operation of the cluster in the background; its end comes back as an action. Never throws. */
-export function performOnCluster(
-  cluster: Cluster,
-  effect: Extract<Effect, { type: "operate" | "create" }>,
-  dispatch: (action: Action) => void,
-): void {
-  if (effect.type === "create") {
-    settle(
-      () => cluster.create(effect.agent, effect.spec),
-      (session) => dispatch({ type: "created", session }),
-      (error) => dispatch({ type: "create-failed", form: effect.form, error }),
-    );
-    return;
+/** Effects that ask the cluster for something. */
+export type ClusterEffect = Extract<Effect, { type: "operate" | "request" | "settings" | "logs" | "screen" }>;
+
+type Dispatch = (action: Action) => void;
+
+/** Carries out what the cluster is asked for, in the background; its end comes back as an action. Never throws. */
+export function performOnCluster(cluster: Cluster, effect: ClusterEffect, dispatch: Dispatch): void {
+  switch (effect.type) {
+    case "operate": {
+      const { operation, id, name, force } = effect;
+      settle(
+        () => operate(cluster, operation, id, force),
+        (detached) => dispatch({ type: "done", operation, id, name, ...(detached === undefined ? {} : { detached }) }),
+        (error) => dispatch({ type: "failed", operation, id, name, error }),
+      );
+      return;
+    }
+    case "request": {
+      const { task, request, back, title } = effect;
+      settle(
+        () => ask(cluster, request, (progress) => dispatch({ type: "task-progress", task, progress })),
+        (answer) => dispatch({ type: "task-done", task, request, ...answer }),
+        (error) => dispatch({ type: "task-failed", task, request, back, title, error }),
+      );
+      return;
+    }
+    case "settings": {
+      const { agent } = effect;
+      settle(
+        () => cluster.settings(agent),
+        (loaded) => dispatch({ type: "settings", agent, loaded }),
+        (error) => dispatch({ type: "settings-failed", agent, error }),
+      );
+      return;
+    }
+    case "logs": {
+      const { id, after } = effect;
+      settle(
+        () => cluster.logs(id, after === undefined ? { lines: 1000 } : { lines: 1000, after }),
+        (lines) => dispatch({ type: "logs", id, lines }),
+        (error) => dispatch({ type: "view-failed", view: "logs", id, error }),
+      );
+      return;
+    }
+    case "screen": {
+      const { id } = effect;
+      settle(
+        () => cluster.screen(id),
+        (lines) => dispatch({ type: "screen", id, lines }),
+        (error) => dispatch({ type: "view-failed", view: "preview", id, error }),
+      );
+    }
   }
-  const { operation, id, name } = effect;
-  settle(
-    () => operate(cluster, operation, id, effect.force),
-    (detached) => dispatch({ type: "done", operation, id, name, ...(detached === undefined ? {} : { detached }) }),
-    (error) => dispatch({ type: "failed", operation, id, name, error }),
-  );
 }
 
 async function operate(
   cluster: Cluster,
-  operation: Operation,
+  operation: SimpleOperation,
   id: SessionId,
   force: boolean,
 ): Promise<number | undefined> {
@@ -42,6 +76,35 @@ async function operate(
     case "delete":
       await cluster.delete(id);
       return undefined;
+    case "override":
+      await cluster.override(id, { force });
+      return undefined;
+  }
+}
+
+type Answer = Omit<Extract<Action, { type: "task-done" }>, "type" | "task" | "request">;
+
+async function ask(cluster: Cluster, request: Request, onProgress: (text: string) => void): Promise<Answer> {
+  switch (request.form) {
+    case "create":
+      return { session: await cluster.create(request.agent, request.spec) };
+    case "clone": {
+      const { session, skipped_total: skipped } = await cluster.clone(request.id, { name: request.name });
+      const files = skipped === 1 ? "1 special file was" : `${skipped} special files were`;
+      return { session, ...(skipped === 0 ? {} : { note: `${files} left out` }) };
+    }
+    case "edit":
+      return { session: await cluster.edit(request.id, request.change) };
+    case "settings":
+      await cluster.changeSettings(request.agent, request.change);
+      return {};
+    case "move":
+      if (!cluster.move) throw new ConvocateError("UNKNOWN_OP", "this release cannot move sessions: update it");
+      return {
+        session: await cluster.move(request.id, request.to, {
+          onProgress: ({ bytes }) => onProgress(bytesText(bytes)),
+        }),
+      };
   }
 }
 

@@ -1,11 +1,18 @@
 import { render, type Instance } from "ink";
 import { loadavg } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConvocateError, type SessionId } from "../../../domain/index.js";
 import type { AttachOutcome, Cluster, Terminal } from "../../cluster.js";
-import { colorMode, painter } from "../draw/paint.js";
+import { spanAt, type Line } from "../draw/line.js";
+import { colorMode } from "../draw/paint.js";
+import { screenOf } from "../draw/screen.js";
+import { MOUSE_OFF, MOUSE_ON, type Mouse } from "../model/mouse.js";
 import { initialState, type Effect } from "../model/state.js";
 import { App, type Suspend } from "./app.js";
+import { Capacities } from "./capacities.js";
 import { performOnCluster } from "./effects.js";
+import { Guard } from "./guard.js";
+import { Painter } from "./painter.js";
 import { Store } from "./store.js";
 import { InkInput, InkOutput, RESET_TERMINAL } from "./streams.js";
 
@@ -23,8 +30,8 @@ export interface TuiOptions {
 
 /** Changes of the cluster that come closer together than this are drawn once. */
 const CLUSTER_PAUSE_MS = 30;
-/** Frames a second at most: a key's frame is never more than 16 ms away. */
-const MAX_FPS = 60;
+/** How long we wait to be stopped: where nobody could continue us (a login shell's only program) the kernel does not. */
+const STOP_MS = 200;
 /** Signals that end us; each leaves the terminal as it was. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -46,20 +53,32 @@ class Tui implements Disposable {
   readonly #input: InkInput;
   readonly #output: InkOutput;
   readonly #store: Store;
+  readonly #painter: Painter;
+  readonly #guard: Guard;
+  readonly #capacities: Capacities;
   readonly #ended = Promise.withResolvers<undefined>();
   readonly #attach = new AbortController();
   readonly #undo: (() => void)[] = [];
   #ink: Instance | null = null;
   #suspend: Suspend | null = null;
-  #attached = false;
+  /** Whether the terminal is somebody else's now: a session's, or the shell's while we are stopped. */
+  #away = false;
   #closed = false;
 
   constructor(cluster: Cluster, options: TuiOptions) {
     this.#cluster = cluster;
     this.#options = options;
     this.#terminal = options.terminal;
-    this.#input = new InkInput(this.#terminal.input, () => this.#interrupt("the terminal has gone away"));
+    this.#guard = new Guard(this.#terminal.input, this.#terminal.output);
+    this.#input = new InkInput(this.#terminal.input, {
+      onGone: () => this.#interrupt("the terminal has gone away"),
+      onMouse: (mouse) => this.#onMouse(mouse),
+    });
     this.#output = new InkOutput(this.#terminal);
+    this.#painter = new Painter(colorMode(options.env ?? process.env));
+    this.#capacities = new Capacities(cluster, (agent, capacity) =>
+      this.#store.dispatch({ type: "capacity", agent, capacity }),
+    );
     this.#store = new Store(
       initialState({
         clusterName: options.clusterName,
@@ -78,23 +97,16 @@ class Tui implements Disposable {
     this.#listen();
     this.#clusterChanged();
     this.#input.open();
-    this.#ink = render(
-      <App
-        store={this.#store}
-        paint={painter(colorMode(this.#options.env ?? process.env))}
-        onSuspend={this.#onSuspend}
-      />,
-      {
-        stdin: this.#input,
-        stdout: this.#output,
-        stderr: this.#output,
-        exitOnCtrlC: false,
-        alternateScreen: true,
-        interactive: true,
-        incrementalRendering: true,
-        maxFps: MAX_FPS,
-      },
-    );
+    this.#guard.watch();
+    this.#ink = render(<App store={this.#store} show={this.#show} onSuspend={this.#onSuspend} />, {
+      stdin: this.#input,
+      stdout: this.#output,
+      stderr: this.#output,
+      exitOnCtrlC: false,
+      alternateScreen: true,
+      interactive: true,
+    });
+    this.#terminal.output.write(MOUSE_ON);
     // Settles when a component threw (Ink unmounts by itself then); otherwise after our own unmount.
     this.#ink.waitUntilExit().then(
       () => this.#ended.resolve(undefined),
@@ -110,11 +122,14 @@ class Tui implements Disposable {
     this.#closed = true;
     for (const undo of this.#undo.reverse()) undo();
     this.#attach.abort(new ConvocateError("INTERRUPTED", "convocate is closing"));
+    this.#capacities[Symbol.dispose]();
     try {
+      if (!this.#away) this.#terminal.output.write(MOUSE_OFF);
       this.#ink?.unmount();
     } finally {
-      this.#terminal.output.write(this.#attached ? RESET_TERMINAL : "");
+      if (this.#away) this.#terminal.output.write(RESET_TERMINAL);
       this.#input.close();
+      this.#guard[Symbol.dispose]();
     }
   }
 
@@ -124,6 +139,9 @@ class Tui implements Disposable {
       process.on(name, interrupted);
       this.#undo.push(() => void process.off(name, interrupted));
     }
+    const stop = (): void => void this.#stop();
+    process.on("SIGTSTP", stop);
+    this.#undo.push(() => void process.off("SIGTSTP", stop));
     // Crashes elsewhere in the program, and a `process.exit` in the middle.
     const restore = (): void => this[Symbol.dispose]();
     for (const event of ["uncaughtExceptionMonitor", "exit"] as const) {
@@ -147,9 +165,21 @@ class Tui implements Disposable {
   }
 
   #resized(): void {
+    this.#painter.forget();
     this.#store.dispatch({ type: "resize", size: this.#terminal.size() });
-    // While attached Ink does not draw; it takes the size anew when it comes back.
-    if (!this.#attached) this.#output.emit("resize");
+  }
+
+  /** While the terminal is somebody else's nothing is written; coming back, everything is. */
+  readonly #show = (lines: readonly Line[]): void => {
+    if (this.#away || this.#closed) return;
+    const changes = this.#painter.paint(lines);
+    if (changes !== "") this.#terminal.output.write(changes);
+  };
+
+  /** A click on a drawn key or button is that key; everything else is the reducer's. */
+  #onMouse(mouse: Mouse): void {
+    const key = mouse.kind === "click" ? spanAt(screenOf(this.#store.state())[mouse.y] ?? [], mouse.x)?.[2] : undefined;
+    this.#store.dispatch(key ? { type: "key", key } : { type: "mouse", mouse });
   }
 
   #clusterTimer: NodeJS.Timeout | null = null;
@@ -163,6 +193,7 @@ class Tui implements Disposable {
 
   #clusterChanged(): void {
     this.#store.dispatch({ type: "cluster", sessions: this.#cluster.sessions(), agents: this.#cluster.agents() });
+    this.#capacities.look(this.#now());
   }
 
   /** Once a second, on the second, as a clock does. */
@@ -171,7 +202,10 @@ class Tui implements Disposable {
     const schedule = (): void => {
       timer = setTimeout(
         () => {
-          this.#store.dispatch({ type: "tick", nowMs: this.#now(), load: loadavg() });
+          if (!this.#away) {
+            this.#store.dispatch({ type: "tick", nowMs: this.#now(), load: loadavg() });
+            this.#capacities.look(this.#now());
+          }
           schedule();
         },
         1000 - (this.#now() % 1000),
@@ -194,38 +228,69 @@ class Tui implements Disposable {
       case "quit":
         this.#ended.resolve(undefined);
         return;
+      case "stop":
+        void this.#stop();
+        return;
       case "attach":
         void this.#attachTo(effect.id, effect.name);
         return;
-      case "operate":
-      case "create":
+      default:
         performOnCluster(this.#cluster, effect, (action) => {
+          if (this.#closed) return;
           this.#store.dispatch(action);
           this.#clusterChanged();
+          if (effect.type === "operate" || effect.type === "request") this.#capacities.soon();
         });
     }
   }
 
   /** Hands the whole terminal over and takes it back, to the same row. Never rejects. */
   async #attachTo(id: SessionId, name: string): Promise<void> {
-    if (this.#attached || !this.#suspend) return;
-    this.#attached = true;
-    this.#input.release();
-    let outcome: AttachOutcome;
-    let resume: (() => Promise<void>) | null = null;
+    let outcome: AttachOutcome | null;
     try {
-      resume = await this.#suspend();
-      outcome = await this.#cluster.attach(id, this.#terminal, { signal: this.#attach.signal });
+      outcome = await this.#lend(() => this.#cluster.attach(id, this.#terminal, { signal: this.#attach.signal }));
     } catch (thrown) {
       outcome = { kind: "failed", error: thrown instanceof Error ? thrown : new Error(String(thrown)) };
     }
-    if (this.#closed) return;
-    this.#attached = false;
-    this.#clusterChanged();
-    this.#store.dispatch({ type: "resize", size: this.#terminal.size() });
-    this.#store.dispatch({ type: "attach-ended", name, outcome });
-    // First the input, so that nothing typed meanwhile is echoed by a terminal that the attach left cooked.
+    if (outcome && !this.#closed) this.#store.dispatch({ type: "attach-ended", name, outcome });
+  }
+
+  /** Stops this program as Ctrl-Z stops any other, with the terminal as the shell wants it, and goes on when continued. */
+  async #stop(): Promise<void> {
+    const stopped = async (): Promise<void> => {
+      const handlers = process.listeners("SIGTSTP");
+      process.removeAllListeners("SIGTSTP");
+      this.#input.setCooked();
+      process.kill(process.pid, "SIGTSTP");
+      await sleep(STOP_MS);
+      for (const handler of handlers) process.on("SIGTSTP", handler);
+    };
+    await this.#lend(stopped).catch((thrown: unknown) => this.#ended.reject(thrown));
+  }
+
+  /** Gives the terminal away for as long as `use` runs. Null, and nothing happens, when it is away already. */
+  async #lend<T>(use: () => Promise<T>): Promise<T | null> {
+    if (this.#away || !this.#suspend) return null;
+    this.#away = true;
+    this.#input.release();
+    this.#terminal.output.write(MOUSE_OFF);
+    let resume: (() => Promise<void>) | null = null;
+    try {
+      resume = await this.#suspend();
+      return await use();
+    } finally {
+      if (!this.#closed) await this.#takeBack(resume);
+    }
+  }
+
+  async #takeBack(resume: (() => Promise<void>) | null): Promise<void> {
+    // First the input, so that nothing typed meanwhile is echoed by a terminal that was left cooked.
     this.#input.open();
     await resume?.();
+    this.#away = false;
+    this.#painter.forget();
+    this.#terminal.output.write(MOUSE_ON);
+    this.#store.dispatch({ type: "resize", size: this.#terminal.size() });
+    this.#clusterChanged();
   }
 }

@@ -2,6 +2,7 @@ import { Readable, Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 import { setImmediate } from "node:timers/promises";
 import type { Terminal } from "../../cluster.js";
+import { takeMouse, type Mouse } from "../model/mouse.js";
 
 /** What a real terminal's input has and a test's stream may not. */
 type RawInput = NodeJS.ReadableStream & { setRawMode?(raw: boolean): unknown };
@@ -15,16 +16,21 @@ export class InkInput extends Readable {
   readonly isTTY = true;
   readonly #input: RawInput;
   readonly #onGone: () => void;
+  readonly #onMouse: (mouse: Mouse) => void;
   #decoder = new StringDecoder("utf8");
   #reading = false;
   #pieces: string[] = [];
   #feeding = false;
+  /** The beginning of a mouse report whose end has not come yet. */
+  #unfinished = "";
 
-  /** `onGone` is called when the terminal has gone away (end or error of its input). */
-  constructor(input: NodeJS.ReadableStream, onGone: () => void) {
+  /** `onGone` is called when the terminal has gone away (end or error of its input); `onMouse` for what Ink does not know. */
+  constructor(input: NodeJS.ReadableStream, handlers: { onGone: () => void; onMouse: (mouse: Mouse) => void }) {
     super({ objectMode: true, read: () => undefined });
     this.#input = input;
+    const { onGone } = handlers;
     this.#onGone = onGone;
+    this.#onMouse = handlers.onMouse;
     input.on("end", onGone);
     input.on("error", onGone);
     input.on("close", onGone);
@@ -51,6 +57,11 @@ export class InkInput extends Readable {
     if (rest !== "") this.#input.unshift(Buffer.from(rest));
   }
 
+  /** Echo and line editing as they were found, until it is opened again. */
+  setCooked(): void {
+    this.#input.setRawMode?.(false);
+  }
+
   /** Lets go of everything, and leaves the terminal as it was found. */
   close(): void {
     this.release();
@@ -74,9 +85,11 @@ export class InkInput extends Readable {
   }
 
   readonly #onData = (chunk: Buffer | string): void => {
-    const text = typeof chunk === "string" ? chunk : this.#decoder.write(chunk);
+    const typed = typeof chunk === "string" ? chunk : this.#decoder.write(chunk);
+    const { events, text, rest } = takeMouse(this.#unfinished + typed);
+    this.#unfinished = rest;
+    for (const event of events) this.#onMouse(event);
     // Ink takes Enter, Tab and other control characters for keys only when they come alone. Escape stays with what follows.
-
     this.#pieces.push(
       ...(text.match(/[\u0000-\u001a\u001c-\u001f\u007f]|[^\u0000-\u001a\u001c-\u001f\u007f]+/g) ?? []),
     );
@@ -95,13 +108,6 @@ export class InkInput extends Readable {
     if (this.#reading) this.#input.resume();
   }
 }
-
-/**
- * Switching to the alternate screen leaves the cursor where it was, and Ink (8.0) draws its first frame from there: started
- * behind a prompt that is not empty, every line would be off. So the cursor goes home with it.
- */
-const ENTER_SCREEN = "\u001b[?1049h";
-const HOME = "\u001b[H";
 
 /** Ink's stdout: the terminal's output with the terminal's own idea of its size. */
 export class InkOutput extends Writable {
@@ -124,7 +130,7 @@ export class InkOutput extends Writable {
   override _write(chunk: string | Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     // Passed on at once: what is queued here would come out after what others print once the screen is closed. Terminals
     // are written synchronously, so a slow one holds us back by itself.
-    this.#terminal.output.write(chunk.toString().replaceAll(ENTER_SCREEN, ENTER_SCREEN + HOME));
+    this.#terminal.output.write(chunk);
     callback();
   }
 }
@@ -134,4 +140,4 @@ export class InkOutput extends Writable {
  * cursor, colours. For the way out that nobody planned; the planned ones undo what they did.
  */
 export const RESET_TERMINAL =
-  "\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1049l\u001b[?25h\u001b[0m";
+  "\u001b[?2026l\u001b[?1000l\u001b[?1002l\u001b[?1003l\u001b[?1006l\u001b[?2004l\u001b[?1049l\u001b[?25h\u001b[0m";

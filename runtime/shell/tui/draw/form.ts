@@ -1,0 +1,159 @@
+import { shortDuration } from "../../../domain/index.js";
+import { YES, type Choice, type Field, type Form, type Problems } from "../model/form.js";
+import { fieldsOf, problemsOf, type FormSubject } from "../model/forms.js";
+import { settingsFields, settingsProblems } from "../model/settings.js";
+import { agentRow } from "../model/snapshot.js";
+import type { FormDialog, SettingsDialog, State } from "../model/state.js";
+import { bytesText, coresText, fit, truncate, widthOf, wrap } from "../text.js";
+import { ENTER, ESC, keys, nameIn, type Content } from "./parts.js";
+import type { Line, Span } from "./line.js";
+
+const LABEL_WIDTH = 11;
+/** Choices seen at once under a focused field. */
+const CHOICES_SEEN = 5;
+
+export function formContent(state: State, dialog: FormDialog, width: number): Content {
+  const { subject, form } = dialog;
+  const fields = fieldsOf(subject, state.snapshot);
+  const problems = problemsOf(subject, form, state.snapshot);
+  const body = fieldLines(form, fields, problems, width);
+  const hidden = problems["agent"];
+  if (hidden !== undefined && !fields.some(({ name }) => name === "agent")) body.push([[hidden, "bad"]]);
+  const { title, verb, note } = WORDS[subject.form];
+  const about = note(subject, state);
+  return {
+    title,
+    body: about === "" ? body : [...wrap(about, width).map((text): Line => [[text]]), [], ...body],
+    foot: keys(["Enter", verb, ENTER], ["Tab", "next field"], ["Esc", "cancel", ESC]),
+  };
+}
+
+const WORDS: Record<
+  FormSubject["form"],
+  { title: string; verb: string; note: (subject: FormSubject, state: State) => string }
+> = {
+  create: { title: "New session", verb: "create", note: () => "" },
+  clone: {
+    title: "Clone",
+    verb: "clone",
+    note: (subject, state) =>
+      `A copy of ${about(subject, state)} with its whole home, on the same agent, with no port and no DNS name.`,
+  },
+  edit: {
+    title: "Edit",
+    verb: "change",
+    note: (subject, state) =>
+      `${about(subject, state)}. All but the name takes effect when it is started the next time.`,
+  },
+  move: {
+    title: "Move",
+    verb: "move",
+    note: (subject, state) =>
+      `${about(subject, state)} is stopped, copied with its whole home, compared, and only then deleted where it was.`,
+  },
+};
+
+function about(subject: FormSubject, state: State): string {
+  return "id" in subject ? nameIn(state, subject.id) : "";
+}
+
+export function settingsContent(state: State, dialog: SettingsDialog, width: number): Content {
+  const { loaded, form, error } = dialog;
+  const fields = settingsFields(state.snapshot, loaded);
+  const body: Line[] = [...agentFacts(state, dialog), []];
+  if (error !== null) for (const text of wrap(error, width)) body.push([[text, "bad"]]);
+  else if (!loaded) body.push([["Asking for its settings…", "dim"]]);
+  const lines = fieldLines(form, fields, settingsProblems(form, loaded), width);
+  return {
+    title: "Settings",
+    body: [...lines.slice(0, 1), ...body, ...lines.slice(1)],
+    foot: keys(["Enter", "save", ENTER], ["Tab", "next field"], ["Esc", "leave", ESC]),
+  };
+}
+
+/** Versions, and what the agent has and promised. */
+function agentFacts(state: State, { agent }: SettingsDialog): Line[] {
+  const row = agentRow(state.snapshot, agent);
+  if (!row) return [[["This agent is gone.", "bad"]]];
+  const { view, capacity } = row;
+  const fact = (label: string, text: string): Line => [["  "], [fit(label, LABEL_WIDTH), "dim"], [text]];
+  const since = shortDuration(state.nowMs - view.connection.since);
+  const connection = view.connection.state === "connected" ? `connected for ${since}` : `does not answer for ${since}`;
+  return [
+    fact("Release", `${view.release ?? "not known"}, image ${view.image ?? "not known"}`),
+    fact("Address", `${view.address}, ${connection}`),
+    ...(capacity
+      ? [
+          fact(
+            "Host",
+            `${coresText(capacity.total.cpus)}, ${bytesText(capacity.total.memory_bytes)} memory, ${bytesText(capacity.total.disk_bytes)} disk`,
+          ),
+          fact(
+            "Promised",
+            `${coresText(capacity.pledged.cpus)} of ${coresText(capacity.allowed.cpus)}, ${bytesText(capacity.pledged.memory_bytes)} of ${bytesText(capacity.allowed.memory_bytes)}`,
+          ),
+          ...capacity.warnings.slice(0, 3).map((text): Line => [["  "], [text, "warn"]]),
+        ]
+      : []),
+  ];
+}
+
+function fieldLines(form: Form, fields: readonly Field[], problems: Problems, width: number): Line[] {
+  const lines: Line[] = [];
+  const indent = " ".repeat(LABEL_WIDTH + 2);
+  for (const field of fields) {
+    const focused = form.focus === field.name;
+    lines.push([
+      [focused ? "› " : "  ", "accent"],
+      [fit(field.label, LABEL_WIDTH), focused ? "bold" : "dim"],
+      ...valueSpans(field, form, focused, width - LABEL_WIDTH - 2),
+    ]);
+    if (focused && field.kind === "choice") lines.push(...choiceLines(field.choices, form.values[field.name], indent));
+    const problem = problems[field.name];
+    const hint = focused ? field.hint : "";
+    if (problem !== undefined || hint !== "")
+      for (const text of wrap(problem ?? hint, width - indent.length))
+        lines.push([[indent], [text, problem === undefined ? "dim" : "bad"]]);
+  }
+  return lines;
+}
+
+function valueSpans(field: Field, form: Form, focused: boolean, room: number): Span[] {
+  const value = form.values[field.name] ?? "";
+  if (field.kind === "check") return [[value === YES ? `[x] ${field.text}` : `[ ] ${field.text}`]];
+  if (field.kind === "choice") {
+    const choice = field.choices.find((each) => each.value === value);
+    const label = choice?.label ?? "?";
+    return [
+      [focused ? `‹ ${label} ›` : label, focused ? "bold" : undefined],
+      [focused ? "" : `  ${choice?.note ?? ""}`, "dim"],
+    ];
+  }
+  // The end is what is being typed, so of a long value the end is shown.
+  let seen = value;
+  while (widthOf(seen) > room - 1) seen = Array.from(seen).slice(1).join("");
+  return focused ? [[seen], [" ", "selected"]] : [[truncate(value, room)]];
+}
+
+/** The choices around the chosen one, each with what there is to say of it. */
+function choiceLines(choices: readonly Choice[], value: string | undefined, indent: string): Line[] {
+  const at = Math.max(
+    0,
+    choices.findIndex((choice) => choice.value === value),
+  );
+  const from = Math.max(0, Math.min(at - Math.floor(CHOICES_SEEN / 2), choices.length - CHOICES_SEEN));
+  const seen = choices.slice(from, from + CHOICES_SEEN);
+  const label = Math.min(
+    20,
+    seen.reduce((most, choice) => Math.max(most, widthOf(choice.label)), 0),
+  );
+  return seen.map((choice): Line => {
+    const chosen = choice.value === value;
+    return [
+      [indent],
+      [chosen ? "• " : "  ", "accent"],
+      [fit(choice.label, label), chosen ? "bold" : undefined],
+      [`  ${choice.note}`, "dim"],
+    ];
+  });
+}

