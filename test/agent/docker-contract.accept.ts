@@ -58,7 +58,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
   const spec: ContainerSpec = {
     name,
     Image: IMAGE,
-    Cmd: busybox("sh", "-c", 'trap "exit 0" TERM; while :; do sleep 0.1; done'),
+    Cmd: busybox("sh", "-c", 'trap "exit 0" TERM; echo one; echo two >&2; echo three; while :; do sleep 0.1; done'),
     Labels: { [SESSION_LABEL]: session },
     HostConfig: { NanoCpus: 250_000_000, Memory: 64 * 1024 * 1024 },
   };
@@ -87,6 +87,10 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     await docker.remove(name);
     if (kind === "real") execFileSync("docker", ["image", "rm", "-f", IMAGE]);
   }, 60_000);
+
+  test("answers a ping", async () => {
+    await docker.ping(10_000);
+  });
 
   test("says which cgroup driver it has and which images", async () => {
     expect(["systemd", "cgroupfs"]).toContain(await docker.cgroupDriver());
@@ -169,6 +173,26 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     expect((await docker.run(name, asRoot(...busybox("false")), 5000)).exitCode).toBe(1);
   });
 
+  test("gives what it wrote, oldest first, the last lines or what is newer, and nothing of one that is not there", async () => {
+    const texts = ["one", "two", "three"];
+    if (docker instanceof FakeDocker) {
+      docker.written.set(
+        name,
+        texts.map((text, at) => ({ timestamp: `2026-11-21T00:00:00.00000000${at}Z`, text })),
+      );
+    }
+    const all = { lines: 100, after: null };
+    for (let i = 0; i < 500 && (await docker.logs(name, all)).length < 3; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const lines = await docker.logs(name, all);
+    // Two outputs may overtake each other; their times say when Docker heard them.
+    expect(new Set(lines.map(({ text }) => text))).toEqual(new Set(texts));
+    expect(await docker.logs(name, { lines: 2, after: null })).toHaveLength(2);
+    expect(await docker.logs(name, { lines: 100, after: lines[0]?.timestamp ?? "" })).toEqual(lines.slice(1));
+    expect(await docker.logs("t-agent-nothing", all)).toEqual([]);
+  });
+
   test("opens a TTY, and ends its stream when its process ends", async () => {
     const tty = await docker.openTty(name, asRoot(...busybox("sh", "-c", "read line; echo got $line; exit 7")));
     const state = await tty.state();
@@ -188,16 +212,18 @@ describe.each(engines)("Docker, %s", (kind, make) => {
   });
 
   test("tells that it was stopped: first the signal, then the end with its exit code", async () => {
+    const ended = (): number => actions().filter((action) => action === "die").length;
+    const before = ended();
     await docker.stop(name, 5);
-    await eventually("die");
+    for (let i = 0; i < 500 && ended() === before; i++) await new Promise((r) => setTimeout(r, 20));
     expect(
       actions()
         .slice(-3)
         .filter((action) => action !== "stop"),
     ).toEqual(expect.arrayContaining(["kill", "die"]));
-    expect(actions().indexOf("kill")).toBeLessThan(actions().indexOf("die"));
-    expect(heard.find((event) => event.action === "kill" && event.session === session)?.signal).toBe("15");
-    expect(heard.find((event) => event.action === "die" && event.session === session)?.exitCode).toBe(0);
+    expect(actions().lastIndexOf("kill")).toBeLessThan(actions().lastIndexOf("die"));
+    expect(heard.findLast((event) => event.action === "kill" && event.session === session)?.signal).toBe("15");
+    expect(heard.findLast((event) => event.action === "die" && event.session === session)?.exitCode).toBe(0);
     expect(await docker.inspect(name)).toMatchObject({ running: false, exitCode: 0, oomKilled: false });
     await docker.stop(name, 5);
   });

@@ -87,6 +87,8 @@ export class FakeDocker implements DockerEngine {
 
   /** Set to make every call wait for ever, as when dockerd is stopped with SIGSTOP. */
   hangs = false;
+  /** Resolves when what hangs goes on. */
+  awake: Promise<void> = new Promise(() => undefined);
   /** What each container has written so far. */
   readonly written = new Map<string, LogLine[]>();
 
@@ -303,7 +305,7 @@ export class FakeDocker implements DockerEngine {
 
   async #up(): Promise<void> {
     if (this.down) throw this.down;
-    if (this.hangs) await new Promise(() => undefined);
+    if (this.hangs) await this.awake;
   }
 
   #byName(name: string): FakeContainer | undefined {

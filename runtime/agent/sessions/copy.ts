@@ -17,8 +17,8 @@ export interface SkippedList {
 }
 
 const MAX_NAMED = 100;
-/** More devices than that in a home are no accident. */
-const MAX_DEVICES = 1000;
+/** Each is named on a command line, which is bounded. */
+const MAX_EXCLUDED = 1000;
 const KINDS: Record<string, Skipped["kind"]> = { s: "socket", p: "fifo", b: "device", c: "device" };
 const SPECIAL = ["(", "-type", "s", "-o", "-type", "p", "-o", "-type", "b", "-o", "-type", "c", ")"];
 
@@ -31,8 +31,8 @@ export function findSpecialArgv(root: string): string[] {
  * Packs `root` as it is: owners by number, times to the nanosecond, links as links, holes as holes. GNU tar ends with 1 when
  * files changed or vanished meanwhile (which a running session's do), with 2 when it could not read one. Pure.
  */
-export function packArgv(root: string, devices: readonly string[]): string[] {
-  const excluded = devices.map((path) => `--exclude=./${path}`);
+export function packArgv(root: string, left: readonly string[]): string[] {
+  const excluded = left.map((path) => `--exclude=./${path}`);
   return [
     "tar",
     "--create",
@@ -54,21 +54,21 @@ export function unpackArgv(root: string): string[] {
   return ["tar", "--extract", "--file=-", `--directory=${root}`, "--numeric-owner", "--preserve-permissions"];
 }
 
-/** What a copy of this home would leave out. */
-export async function specialFiles(root: string, signal?: AbortSignal): Promise<SkippedList & { devices: string[] }> {
+/** What a copy of this home would leave out; `excluded` are those that tar must be told of, as it leaves sockets out itself. */
+export async function specialFiles(root: string, signal?: AbortSignal): Promise<SkippedList & { excluded: string[] }> {
   const found = await run(findSpecialArgv(root), [0, 1], signal);
   const all = found
     .split("\0")
     .filter((entry) => entry !== "")
     .map((entry): Skipped => ({ path: entry.slice(1), kind: KINDS[entry.charAt(0)] ?? "device" }));
-  const devices = all.filter(({ kind }) => kind === "device").map(({ path }) => path);
-  if (devices.length > MAX_DEVICES) {
+  const excluded = all.filter(({ kind }) => kind !== "socket").map(({ path }) => path);
+  if (excluded.length > MAX_EXCLUDED) {
     throw new ConvocateError(
       "REFUSED",
-      `${root} holds ${devices.length} device files: remove them before it is copied`,
+      `${root} holds ${excluded.length} FIFOs and device files, of ${MAX_EXCLUDED} at most: remove some before it is copied`,
     );
   }
-  return { named: all.slice(0, MAX_NAMED), total: all.length, devices };
+  return { named: all.slice(0, MAX_NAMED), total: all.length, excluded };
 }
 
 /**
@@ -76,9 +76,9 @@ export async function specialFiles(root: string, signal?: AbortSignal): Promise<
  * this is over. Throws IO_ERROR; the copy is to be discarded then.
  */
 export async function copyHome(from: string, to: string, signal?: AbortSignal): Promise<SkippedList> {
-  const { devices, ...skipped } = await specialFiles(from, signal);
+  const { excluded, ...skipped } = await specialFiles(from, signal);
   await mkdir(to, { mode: 0o700 });
-  const pack = start(packArgv(from, devices), signal);
+  const pack = start(packArgv(from, excluded), signal);
   const unpack = start(unpackArgv(to), signal);
   // A packer that is cut off ends with an error of its own, so a broken pipe says nothing new.
   const piped = pipeline(pack.child.stdout, unpack.child.stdin).catch(() => undefined);

@@ -134,12 +134,13 @@ class LiveCluster implements Cluster {
 
   async restart(id: SessionId, options: { force?: boolean } = {}): Promise<Session> {
     const agent = this.#agentOf(id);
-    return this.#settled(agent, await agent.call("restart", { id, ...options }, OPERATION_TIMEOUT_MS));
+    const params = { id, ...options, request_id: randomUUID() };
+    return this.#settled(agent, await agent.callAgain("restart", params, OPERATION_TIMEOUT_MS));
   }
 
   async kill(id: SessionId): Promise<Session> {
     const agent = this.#agentOf(id);
-    return this.#settled(agent, await agent.call("kill", { id }, OPERATION_TIMEOUT_MS));
+    return this.#settled(agent, await agent.callAgain("kill", { id }, OPERATION_TIMEOUT_MS));
   }
 
   async background(id: SessionId): Promise<number> {
@@ -155,7 +156,7 @@ class LiveCluster implements Cluster {
       return;
     }
     const agent = this.#agentOf(id);
-    await agent.call("delete", { id }, OPERATION_TIMEOUT_MS);
+    await agent.callAgain("delete", { id, request_id: randomUUID() }, OPERATION_TIMEOUT_MS);
     agent.forget(id);
     agent.refreshSoon();
   }

@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { ManualClock } from "../../test/agent/manual-clock.js";
+import { SessionsRig, createParams } from "../../test/agent/sessions-rig.js";
+import type { RpcHandlers } from "../protocol/rpc/ops.js";
+import { OPS } from "../protocol/rpc/ops.js";
+import { DockerPulse } from "./containers/pulse.js";
+import { Deadlines, OPERATION_MS } from "./deadlines.js";
+import { rpcHandlers } from "./handlers.js";
+import { LiveSettings } from "./settings.js";
+import { AgentSettings, newAgentId } from "../domain/index.js";
+import { silentLog } from "../protocol/log.js";
+
+let rig: SessionsRig;
+let clock: ManualClock;
+let handlers: Required<Omit<RpcHandlers, "export" | "import">>;
+
+beforeEach(async () => {
+  clock = new ManualClock();
+  rig = await SessionsRig.start();
+  rig.clock = clock;
+  rig.lockWaitMs = 8_000;
+  await rig.open();
+  handlers = rpcHandlers({
+    agentId: newAgentId(),
+    sessions: rig.sessions,
+    settings: await LiveSettings.open(AgentSettings.parse({ name: "a" }), `${rig.root}/none.json`, silentLog),
+    capacity: { now: () => new Promise(() => undefined) },
+    deadlines: new Deadlines(new DockerPulse(rig.docker, clock), clock),
+    currentImage: () => rig.image,
+    clock,
+    upSince: clock.now(),
+  }) as typeof handlers;
+});
+afterEach(() => rig[Symbol.dispose]());
+
+/** Lets time pass in small steps until it is settled; answers with how long that took. */
+async function settled<T>(work: Promise<T>): Promise<{ afterMs: number; outcome: PromiseSettledResult<T> }> {
+  const begun = clock.now();
+  let outcome: PromiseSettledResult<T> | undefined;
+  void Promise.allSettled([work]).then(([one]) => (outcome = one));
+  // Slowly enough for real disks, whose work takes none of this time.
+  for (let i = 0; i < 10_000; i++) {
+    await sleep(1);
+    if (outcome) return { afterMs: clock.now() - begun, outcome };
+    await clock.advance(20);
+  }
+  throw new Error("it was never settled");
+}
+
+test("with a Docker that hangs every operation that needs it is told so within 10 s", async () => {
+  const { id } = await rig.sessions.create(createParams());
+  const [second, third] = [await rig.sessions.create(createParams()), await rig.sessions.create(createParams())];
+  rig.docker.hangs = true;
+  const operations: [string, Promise<unknown>][] = [
+    ["restart", handlers.restart({ id, force: false })],
+    ["kill", handlers.kill({ id: second.id })],
+    ["delete", handlers.delete({ id: third.id })],
+    ["create", handlers.create(createParams({ start: true }))],
+    ["logs", handlers.logs(OPS.logs.params.parse({ id }))],
+    ["capacity", handlers.capacity({})],
+  ];
+  const all = await settled(Promise.allSettled(operations.map(([, work]) => work)));
+  expect(all.afterMs).toBeLessThan(10_000);
+  const outcomes = all.outcome.status === "fulfilled" ? all.outcome.value : [];
+  for (const [at, [name]] of operations.entries()) {
+    expect([name, outcomes[at]]).toEqual([
+      name,
+      { status: "rejected", reason: expect.objectContaining({ code: "TIMEOUT" }) },
+    ]);
+  }
+});
+
+test("what needs no Docker is done meanwhile; list and get say within 5 s that it does not answer", async () => {
+  const { id } = await rig.sessions.create(createParams());
+  rig.docker.hangs = true;
+  const list = await settled(handlers.list({}));
+  expect(list.afterMs).toBeLessThan(5_000);
+  expect(list.outcome).toMatchObject({ value: { sessions: [{ id, status: { state: "error" } }] } });
+  const made = await settled(handlers.create(createParams({ name: "two" })));
+  expect(made.outcome).toMatchObject({ value: { name: "two" } });
+  expect(made.afterMs).toBeLessThan(10_000);
+  const edited = await settled(handlers.edit({ id, name: "three" }));
+  expect(edited.outcome).toMatchObject({ value: { name: "three" } });
+  expect((await handlers.ping({})).image).toBe("convocate:1");
+});
+
+test("an operation that was told to stop before it changed anything changes nothing when Docker wakes up", async () => {
+  const { id } = await rig.sessions.create(createParams());
+  const woken = Promise.withResolvers<void>();
+  rig.docker.hangs = true;
+  rig.docker.awake = woken.promise;
+  const [restart, create] = [handlers.restart({ id, force: false }), handlers.create(createParams({ start: true }))];
+  await settled(Promise.allSettled([restart, create]));
+  expect(rig.locks.holder(id)).toMatchObject({ operation: "restart" });
+  rig.docker.hangs = false;
+  woken.resolve();
+  for (let i = 0; i < 100 && rig.locks.holder(id); i++) await sleep(5);
+  expect(rig.locks.holder(id)).toBeUndefined();
+  expect(rig.docker.calls).toEqual([]);
+  expect(await rig.sessions.list()).toMatchObject([{ id, status: { state: "stopped" } }]);
+});
+
+test("a Docker that answers may take its time; a second operation waits 8 s and is told who is busy", async () => {
+  const { id } = await rig.sessions.create(createParams());
+  const gate = Promise.withResolvers<void>();
+  rig.docker.beforeStart = () => gate.promise;
+  const restart = handlers.restart({ id, force: false });
+  await sleep(20);
+  const second = await settled(handlers.kill({ id }));
+  expect(second.afterMs).toBeLessThan(10_000);
+  expect(second.outcome).toMatchObject({ reason: { code: "SESSION_LOCKED" } });
+  await clock.advance(20_000);
+  gate.resolve();
+  expect((await restart).status.state).toBe("running");
+});
+
+test("an operation that never ends is answered with TIMEOUT all the same", async () => {
+  const deadlines = new Deadlines(new DockerPulse(rig.docker, clock), clock);
+  const never = deadlines.within("edit", OPERATION_MS, () => new Promise(() => undefined));
+  const late = expect(never).rejects.toMatchObject({ code: "TIMEOUT", message: expect.stringContaining("edit") });
+  await clock.advance(OPERATION_MS);
+  await late;
+});

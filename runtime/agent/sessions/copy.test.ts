@@ -1,0 +1,132 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { copyHome, packArgv } from "./copy.js";
+
+let root: string;
+let from: string;
+let to: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "convocate-copy-"));
+  from = join(root, "from");
+  to = join(root, "to");
+  mkdirSync(from, { mode: 0o700 });
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+describe("copyHome", () => {
+  test("keeps modes, times, links and hard links, and names with any byte", async () => {
+    mkdirSync(join(from, "dir"));
+    writeFileSync(join(from, "dir/file"), "text");
+    chmodSync(join(from, "dir/file"), 0o4751);
+    utimesSync(join(from, "dir/file"), 1_000_000_000, 1_234_567_890.125);
+    linkSync(join(from, "dir/file"), join(from, "hard"));
+    symlinkSync("/nowhere at all", join(from, "dangling"));
+    writeFileSync(join(from, "-new\nline 'quote' ü"), "odd");
+    utimesSync(join(from, "dir"), 1_000_000_000, 1_111_111_111);
+    expect(await copyHome(from, to)).toEqual({ named: [], total: 0 });
+    const file = lstatSync(join(to, "dir/file"));
+    expect(file.mode & 0o7777).toBe(0o4751);
+    expect(file.mtimeMs).toBe(1_234_567_890_125);
+    expect(lstatSync(join(to, "dir")).mtimeMs).toBe(1_111_111_111_000);
+    expect(lstatSync(join(to, "hard")).ino).toBe(file.ino);
+    expect(readlinkSync(join(to, "dangling"))).toBe("/nowhere at all");
+    expect(readFileSync(join(to, "-new\nline 'quote' ü"), "utf8")).toBe("odd");
+    expect(lstatSync(to).mode & 0o7777).toBe(0o700);
+    expect(readdirSync(to).sort()).toEqual(readdirSync(from).sort());
+  });
+
+  test("keeps a sparse file sparse", async () => {
+    const file = openSync(join(from, "sparse"), "w");
+    ftruncateSync(file, 2 * 1024 ** 3);
+    writeSync(file, "end", 1024 ** 3);
+    closeSync(file);
+    await copyHome(from, to);
+    const copy = lstatSync(join(to, "sparse"));
+    expect(copy.size).toBe(2 * 1024 ** 3);
+    expect(copy.blocks * 512).toBeLessThan(1024 ** 2);
+  });
+
+  test("leaves out sockets and FIFOs, waits for none of them, and names them", async () => {
+    execFileSync("mkfifo", [join(from, "pipe")]);
+    execFileSync("mkfifo", [join(from, "odd *[a] pipe")]);
+    mkdirSync(join(from, "sub"));
+    utimesSync(from, 1_000_000_000, 1_111_111_111);
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(join(from, "sub/socket"), resolve));
+    try {
+      const skipped = await copyHome(from, to);
+      expect(skipped.total).toBe(3);
+      expect(skipped.named).toEqual(
+        expect.arrayContaining([
+          { path: "pipe", kind: "fifo" },
+          { path: "sub/socket", kind: "socket" },
+        ]),
+      );
+      expect(readdirSync(to)).toEqual(["sub"]);
+      expect(lstatSync(to).mtimeMs).toBe(1_111_111_111_000);
+      expect(readdirSync(join(to, "sub"))).toEqual([]);
+    } finally {
+      server.close();
+    }
+  });
+
+  test("is not disturbed by files that come and go, and grow", async () => {
+    for (let i = 0; i < 200; i++) writeFileSync(join(from, `still-${i}`), "x".repeat(2000));
+    let n = 0;
+    const churn = setInterval(() => {
+      for (let i = 0; i < 20; i++) {
+        n += 1;
+        writeFileSync(join(from, `fleeting-${n}`), "y".repeat(n % 5000));
+        rmSync(join(from, `fleeting-${n - 10}`), { force: true });
+        writeFileSync(join(from, "grows"), "z".repeat(100), { flag: "a" });
+      }
+    }, 1);
+    try {
+      for (let round = 0; round < 5; round++) {
+        const target = join(root, `to-${round}`);
+        await copyHome(from, target);
+        expect(readdirSync(target).filter((name) => name.startsWith("still-"))).toHaveLength(200);
+      }
+    } finally {
+      clearInterval(churn);
+    }
+  });
+
+  test("says what failed: a source that is not there", async () => {
+    await expect(copyHome(join(root, "nothing"), to)).rejects.toMatchObject({
+      code: "IO_ERROR",
+      message: expect.stringContaining(join(root, "nothing")),
+    });
+  });
+
+  test("ends when it is told to", async () => {
+    const over = new AbortController();
+    over.abort(new Error("enough"));
+    await expect(copyHome(from, to, over.signal)).rejects.toThrow();
+  });
+});
+
+test("what is left out is named to tar, taken as they are", () => {
+  expect(packArgv("/home/x", ["dev/*[a]"])).toEqual(expect.arrayContaining(["--exclude=./dev/*[a]", "--no-wildcards"]));
+});
