@@ -5,6 +5,7 @@ import { timestamp, type Clock } from "./clock.js";
 import { COPY_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
+import type { Transfers } from "./transfer/transfers.js";
 
 /** Every op of the agent's RPC, which part of it answers, and by when. */
 export function rpcHandlers(parts: {
@@ -13,11 +14,12 @@ export function rpcHandlers(parts: {
   settings: LiveSettings;
   capacity: Pick<CapacityReport, "now">;
   deadlines: Deadlines;
+  transfers: Pick<Transfers, "handlers">;
   currentImage: () => string | null;
   clock: Clock;
   upSince: number;
 }): RpcHandlers {
-  const { agentId, sessions, settings, capacity, deadlines, currentImage, clock, upSince } = parts;
+  const { agentId, sessions, settings, capacity, transfers, deadlines, currentImage, clock, upSince } = parts;
   return {
     ping: async () => ({
       agent_id: agentId,
@@ -49,6 +51,7 @@ export function rpcHandlers(parts: {
     override: (params) => deadlines.within("override", OPERATION_MS, () => sessions.override(params)),
     logs: async (params) => ({ lines: await deadlines.withDocker("logs", () => sessions.logs(params)) }),
     capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
+    ...transfers.handlers,
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);
