@@ -147,6 +147,16 @@ export class FakeCluster implements Cluster {
     return { session: copy, skipped: [], skipped_total: 0 };
   }
 
+  async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {
+    const total = 100 * 1024 * 1024;
+    for (const bytes of [0, total / 2, total]) {
+      options.onProgress?.({ step: "copying", bytes, total });
+      await sleep(this.#delayMs);
+    }
+    const session = this.#update(id, { agent_id: to, ...(options.port === undefined ? {} : { port: options.port }) });
+    return { session, skipped: [], skipped_total: 0, warnings: [] };
+  }
+
   async override(id: SessionId, { force = false } = {}): Promise<Session> {
     await sleep(this.#delayMs);
     const { session } = this.#get(id);

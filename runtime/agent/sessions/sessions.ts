@@ -206,6 +206,11 @@ export class Sessions {
     return this.#reservations.claim(session.id, session, (port) => ({ ...session, port }));
   }
 
+  /** The port that `hold` would give now; throws as it does, and holds nothing. */
+  wouldHold(session: Metadata): number {
+    return this.#reservations.choose(session.id, session);
+  }
+
   release(id: SessionId): void {
     this.#reservations.release(id);
   }
