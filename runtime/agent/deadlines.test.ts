@@ -26,6 +26,8 @@ beforeEach(async () => {
     sessions: rig.sessions,
     settings: await LiveSettings.open(AgentSettings.parse({ name: "a" }), `${rig.root}/none.json`, silentLog),
     capacity: { now: () => new Promise(() => undefined) },
+    transfers: { handlers: {} },
+    screen: () => new Promise(() => undefined),
     deadlines: new Deadlines(new DockerPulse(rig.docker, clock), clock),
     currentImage: () => rig.image,
     clock,

@@ -93,8 +93,6 @@ export interface Cluster extends AsyncDisposable {
   /** What its terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING */
   screen(id: SessionId): Promise<string[]>;
   logs(id: SessionId, options?: { lines?: number; after?: string }): Promise<OpResult<"logs">["lines"]>;
-  /** Another agent gets it, with its home; `onProgress` hears of the bytes copied so far. */
-  move?(id: SessionId, to: AgentId, options?: { onProgress?: (progress: { bytes: number }) => void }): Promise<Session>;
   /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */
   attach(
     id: SessionId,

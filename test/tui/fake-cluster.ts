@@ -6,7 +6,14 @@ import {
   type Session,
   type SettingsChange,
 } from "../../runtime/domain/index.js";
-import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
+import type {
+  AgentView,
+  AttachOutcome,
+  Cluster,
+  MoveResult,
+  SessionView,
+  Terminal,
+} from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const DEFAULT_SETTINGS = {
@@ -18,6 +25,8 @@ const DEFAULT_SETTINGS = {
   disk_bytes: 5 * 1024 ** 3,
   pids: 4096,
 };
+
+type MoveOptions = NonNullable<Parameters<Cluster["move"]>[2]>;
 
 /** What the fake does badly, by the session's name: each stands for a way a real cluster fails. */
 const LONG_ERROR =
@@ -147,16 +156,6 @@ export class FakeCluster implements Cluster {
     return { session: copy, skipped: [], skipped_total: 0 };
   }
 
-  async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {
-    const total = 100 * 1024 * 1024;
-    for (const bytes of [0, total / 2, total]) {
-      options.onProgress?.({ step: "copying", bytes, total });
-      await sleep(this.#delayMs);
-    }
-    const session = this.#update(id, { agent_id: to, ...(options.port === undefined ? {} : { port: options.port }) });
-    return { session, skipped: [], skipped_total: 0, warnings: [] };
-  }
-
   async override(id: SessionId, { force = false } = {}): Promise<Session> {
     await sleep(this.#delayMs);
     const { session } = this.#get(id);
@@ -218,23 +217,20 @@ export class FakeCluster implements Cluster {
     return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
   }
 
-  async move(
-    id: SessionId,
-    to: AgentId,
-    { onProgress }: { onProgress?: (progress: { bytes: number }) => void } = {},
-  ): Promise<Session> {
-    for (let bytes = 0; bytes < 3; bytes += 1) {
-      onProgress?.({ bytes: bytes * 1024 ** 2 });
+  async move(id: SessionId, to: AgentId, { onProgress, port }: MoveOptions = {}): Promise<MoveResult> {
+    const total = 3 * 1024 ** 2;
+    for (let bytes = 0; bytes < total; bytes += 1024 ** 2) {
+      onProgress?.({ step: "copying", bytes, total });
       await sleep(this.#delayMs);
     }
     const agentName = this.#agents.find((agent) => agent.id === to)?.name ?? to;
     const { session } = this.#get(id);
-    const moved = { ...session, agent_id: to };
+    const moved = { ...session, agent_id: to, ...(port === undefined ? {} : { port }) };
     this.#change([
       ...this.#sessions.filter((view) => view.session.id !== id),
       { session: moved, agentName, reachable: true },
     ]);
-    return moved;
+    return { session: moved, skipped: [], skipped_total: 0, warnings: [] };
   }
 
   /** As when a connection comes and goes. */

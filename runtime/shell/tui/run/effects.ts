@@ -1,4 +1,4 @@
-import { ConvocateError, toConvocateError, type SessionId } from "../../../domain/index.js";
+import { toConvocateError, type SessionId } from "../../../domain/index.js";
 import type { Cluster } from "../../cluster.js";
 import type { Action, Effect, Request, SimpleOperation } from "../model/state.js";
 import { bytesText } from "../text.js";
@@ -89,23 +89,32 @@ async function ask(cluster: Cluster, request: Request, onProgress: (text: string
     case "create":
       return { session: await cluster.create(request.agent, request.spec) };
     case "clone": {
-      const { session, skipped_total: skipped } = await cluster.clone(request.id, { name: request.name });
-      const files = skipped === 1 ? "1 special file was" : `${skipped} special files were`;
-      return { session, ...(skipped === 0 ? {} : { note: `${files} left out` }) };
+      const { session, skipped_total } = await cluster.clone(request.id, { name: request.name });
+      return { session, ...noted(leftOut(skipped_total)) };
     }
     case "edit":
       return { session: await cluster.edit(request.id, request.change) };
     case "settings":
       await cluster.changeSettings(request.agent, request.change);
       return {};
-    case "move":
-      if (!cluster.move) throw new ConvocateError("UNKNOWN_OP", "this release cannot move sessions: update it");
-      return {
-        session: await cluster.move(request.id, request.to, {
-          onProgress: ({ bytes }) => onProgress(bytesText(bytes)),
-        }),
-      };
+    case "move": {
+      const { session, skipped_total, warnings } = await cluster.move(request.id, request.to, {
+        onProgress: ({ step, bytes, total }) =>
+          onProgress(step === "copying" ? `${bytesText(bytes)} of ${bytesText(total)}` : step),
+      });
+      return { session, ...noted([...leftOut(skipped_total), ...warnings]) };
+    }
   }
+}
+
+/** What a copy could not take along, as words; none when it took all. */
+function leftOut(files: number): string[] {
+  if (files === 0) return [];
+  return [files === 1 ? "1 special file was left out" : `${files} special files were left out`];
+}
+
+function noted(notes: readonly string[]): { note?: string } {
+  return notes.length === 0 ? {} : { note: notes.join("; ") };
 }
 
 function settle<T>(
