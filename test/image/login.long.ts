@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, jest, test } from "@jest/globals";
 import { execFile } from "node:child_process";
-import { chownSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -39,19 +39,21 @@ afterAll(async () => {
   await docker("image", "rm", IMAGE).catch(() => undefined);
 });
 
-/** A session with the host's one credentials file mounted in its place, as convocate mounts it. */
+/** A session with the host's one credentials file, in a folder that all sessions share, as convocate mounts them. */
 const start = (credentials: string): Promise<Session> =>
   Session.start({
     image: IMAGE,
-    prepare: "mkdir -m 0700 .claude; touch .claude/.credentials.json; chown -R 1337:1337 .claude",
+    prepare: "install -d -o 1337 -g 1337 -m 0700 .claude-login",
     env: {
       ANTHROPIC_BASE_URL: `http://${gateway}:${api.port}`,
       HTTPS_PROXY: `http://${gateway}:${login.port}`,
       NO_PROXY: gateway,
+      CLAUDE_SECURESTORAGE_CONFIG_DIR: "/home/claude/.claude-login",
       NODE_EXTRA_CA_CERTS: "/ca.pem",
     },
     args: [
-      ...["--mount", `type=bind,source=${credentials},target=/home/claude/.claude/.credentials.json`],
+      ...["--mount", `type=bind,source=${join(folder, "login")},target=/home/claude/.claude-login`],
+      ...["--mount", `type=bind,source=${credentials},target=/home/claude/.claude-login/.credentials.json`],
       ...["--mount", `type=bind,source=${join(folder, "ca.pem")},target=/ca.pem,readonly`],
     ],
   });
@@ -70,6 +72,10 @@ test("ten sessions over one expiring token stay logged in, and no dialog asks", 
   // Expired already, so that all ten refresh at their first word.
   writeFileSync(credentials, login.credentials(-60_000), { mode: 0o600 });
   chownSync(credentials, 1337, 1337);
+  // The place where it is mounted; Docker would make it root's.
+  mkdirSync(join(folder, "login"), { mode: 0o700 });
+  writeFileSync(join(folder, "login/.credentials.json"), "", { mode: 0o600 });
+  for (const path of ["login", "login/.credentials.json"]) chownSync(join(folder, path), 1337, 1337);
   login.expire();
   const inode = statSync(credentials).ino;
 

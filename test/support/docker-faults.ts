@@ -66,8 +66,14 @@ export class DockerVictim implements AsyncDisposable {
     });
     expect(now).toBe(`true ${this.pid}`);
     // Docker can also work with it, which it could not if it had only kept its old notes.
-    const cli = await this.on(`docker exec convocate-session-${id} pgrep -c -x claude`);
-    expect(cli).toBe("1");
+    await eventually(
+      "Docker to run a program in it that finds the CLI",
+      async () => {
+        const argv = ["docker", "exec", `convocate-session-${id}`, "pgrep", "-c", "-x", "claude"];
+        return (await this.cluster.lab.exec(AGENT, argv)).stdout.trim() === "1";
+      },
+      { timeoutMs: 60_000 },
+    );
     // A false event would follow the truth closely.
     await sleep(3_000);
     const events = (await recorded(this.cluster, this.door.agentId)).filter(
