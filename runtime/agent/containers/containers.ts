@@ -110,7 +110,7 @@ export class Containers {
     const settings = this.#settings();
     const home = this.#homes.path(session.id);
     await this.#homes.check(session.id);
-    const { mounts, points } = await sharedMounts(settings.home, home);
+    const { mounts, points } = await sharedMounts(settings.home, settings);
     await this.#homes.makeMountPoints(session.id, points);
     const [{ gateway }] = await Promise.all([
       this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
@@ -6,13 +6,11 @@ import { nameServers, parseResolvers, sharedMounts } from "./mounts.js";
 
 let root: string;
 let host: string;
-let home: string;
+const owner = { uid: process.getuid!(), gid: process.getgid!() };
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "convocate-mounts-"));
   host = join(root, "host");
-  home = join(root, "home");
   mkdirSync(host);
-  mkdirSync(home);
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
@@ -23,7 +21,7 @@ const login = (): void => {
 
 describe("what a host shares", () => {
   test("is nothing where nothing is", async () => {
-    expect(await sharedMounts(host, home)).toEqual({ mounts: [], points: [] });
+    expect(await sharedMounts(host, owner)).toEqual({ mounts: [], points: [] });
   });
 
   test("is read-only, but for the login, which sessions refresh", async () => {
@@ -34,14 +32,15 @@ describe("what a host shares", () => {
     writeFileSync(join(host, "claude-2.1"), "\x7fELF and so on");
     chmodSync(join(host, "claude-2.1"), 0o755);
     symlinkSync("../../claude-2.1", join(host, ".local/bin/claude"));
-    const { mounts, points } = await sharedMounts(host, home);
+    const { mounts, points } = await sharedMounts(host, owner);
     expect(mounts).toEqual([
       { source: join(host, ".claude"), target: "/home/claude/.claude-shared", readOnly: true },
       { source: join(host, ".ssh"), target: "/home/claude/.ssh", readOnly: true },
       { source: join(host, ".gitconfig"), target: "/home/claude/.gitconfig", readOnly: true },
+      { source: join(host, ".convocate-login"), target: "/home/claude/.claude-login", readOnly: false },
       {
         source: join(host, ".claude/.credentials.json"),
-        target: "/home/claude/.claude/.credentials.json",
+        target: "/home/claude/.claude-login/.credentials.json",
         readOnly: false,
       },
       { source: join(host, "claude-2.1"), target: "/usr/local/bin/claude", readOnly: true },
@@ -50,8 +49,7 @@ describe("what a host shares", () => {
       { path: ".claude-shared", directory: true },
       { path: ".ssh", directory: true },
       { path: ".gitconfig", directory: false },
-      { path: ".claude", directory: true },
-      { path: ".claude/.credentials.json", directory: false },
+      { path: ".claude-login", directory: true },
     ]);
   });
 
@@ -60,16 +58,27 @@ describe("what a host shares", () => {
     symlinkSync("/etc", join(host, ".ssh"));
     mkdirSync(join(host, ".local/bin"), { recursive: true });
     writeFileSync(join(host, ".local/bin/claude"), "#!/usr/bin/env node\n");
-    expect((await sharedMounts(host, home)).mounts).toEqual([]);
+    expect((await sharedMounts(host, owner)).mounts).toEqual([]);
     rmSync(join(host, ".local/bin/claude"));
     symlinkSync("gone", join(host, ".local/bin/claude"));
-    expect((await sharedMounts(host, home)).mounts).toEqual([]);
+    expect((await sharedMounts(host, owner)).mounts).toEqual([]);
   });
 
-  test("has no login for a session that put a link where its folder would be", async () => {
+  test("has its login in a folder that all sessions share, because the CLI's lock goes there, too", async () => {
     login();
-    symlinkSync("/etc", join(home, ".claude"));
-    expect((await sharedMounts(host, home)).mounts.map(({ target }) => target)).toEqual([
+    await sharedMounts(host, owner);
+    expect(statSync(join(host, ".convocate-login")).mode & 0o777).toBe(0o700);
+    writeFileSync(join(host, ".convocate-login/.oauth_refresh.lock"), "");
+    await sharedMounts(host, owner);
+    expect(readdirSync(join(host, ".convocate-login"))).toEqual([".credentials.json", ".oauth_refresh.lock"]);
+    // Where Docker mounts the host's; the file below stays empty.
+    expect(statSync(join(host, ".convocate-login/.credentials.json"))).toMatchObject({ size: 0 });
+  });
+
+  test("has no login where a link is in its folder's place", async () => {
+    login();
+    symlinkSync("/etc", join(host, ".convocate-login"));
+    expect((await sharedMounts(host, owner)).mounts.map(({ target }) => target)).toEqual([
       "/home/claude/.claude-shared",
     ]);
   });

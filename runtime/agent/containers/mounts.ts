@@ -1,7 +1,7 @@
-import { lstat, open, readFile, realpath } from "node:fs/promises";
-import { join } from "node:path";
-import { isMissing } from "../files.js";
-import { CONTAINER_HOME, type Mount } from "./spec.js";
+import { lchown, lstat, mkdir, open, readFile, realpath } from "node:fs/promises";
+import { join, relative } from "node:path";
+import { codeOf, isMissing } from "../files.js";
+import { CONTAINER_HOME, CONTAINER_LOGIN, type Mount } from "./spec.js";
 
 /** A place below the session's home that must be there before something can be mounted on it. */
 export interface MountPoint {
@@ -17,20 +17,24 @@ const SHARED = [
 ] as const;
 /**
  * The login, the one thing that sessions may write: a CLI that refreshes an expired token writes it in place, since a mounted
- * file cannot be replaced by rename, and so it reaches the host and every other session at once.
+ * file cannot be replaced by rename, and so it reaches the host and every other session at once. It lies in a folder that the
+ * sessions share, because the CLI's lock goes beside it: a refresh token is good for one refresh, and of two sessions that
+ * ask at the same time one would be logged out.
  */
-const CREDENTIALS = ".claude/.credentials.json";
+const CREDENTIALS = ".credentials.json";
+const LOGIN = ".convocate-login";
+const INSIDE_LOGIN = relative(CONTAINER_HOME, CONTAINER_LOGIN);
 /** Where Claude's own installer puts the CLI, and where the image has its own. */
 const HOST_CLI = ".local/bin/claude";
 const CONTAINER_CLI = "/usr/local/bin/claude";
 
 /**
  * What this host shares with a session (SPEC 6.4), each only when it exists as what it should be: a link is followed for the
- * CLI alone, which its installer makes one. `home` is the session's, `serviceHome` the service user's.
+ * CLI alone, which its installer makes one. `serviceHome` is the service user's; a folder for the login is made there, his.
  */
 export async function sharedMounts(
   serviceHome: string,
-  home: string,
+  owner: { uid: number; gid: number },
 ): Promise<{ mounts: Mount[]; points: MountPoint[] }> {
   const mounts: Mount[] = [];
   const points: MountPoint[] = [];
@@ -40,16 +44,35 @@ export async function sharedMounts(
     mounts.push({ source, target: `${CONTAINER_HOME}/${inside}`, readOnly: true });
     points.push({ path: inside, directory });
   }
-  const credentials = join(serviceHome, CREDENTIALS);
-  // The session's user may have put a link where the folder should be; nothing is made behind that.
-  const folder = await kind(join(home, ".claude"));
-  if ((await kind(credentials)) === "file" && (folder === "directory" || folder === null)) {
-    mounts.push({ source: credentials, target: `${CONTAINER_HOME}/${CREDENTIALS}`, readOnly: false });
-    points.push({ path: ".claude", directory: true }, { path: CREDENTIALS, directory: false });
+  const credentials = join(serviceHome, ".claude", CREDENTIALS);
+  const login = join(serviceHome, LOGIN);
+  if ((await kind(credentials)) === "file" && (await makeLogin(login, owner))) {
+    mounts.push({ source: login, target: CONTAINER_LOGIN, readOnly: false });
+    mounts.push({ source: credentials, target: `${CONTAINER_LOGIN}/${CREDENTIALS}`, readOnly: false });
+    points.push({ path: INSIDE_LOGIN, directory: true });
   }
   const cli = await program(join(serviceHome, HOST_CLI));
   if (cli !== null) mounts.push({ source: cli, target: CONTAINER_CLI, readOnly: true });
   return { mounts, points };
+}
+
+/** Makes the sessions' login folder, with the file that the host's is mounted on; false where something else is there. */
+async function makeLogin(path: string, { uid, gid }: { uid: number; gid: number }): Promise<boolean> {
+  await mkdir(path, { mode: 0o700 }).catch(unlessThere);
+  if ((await kind(path)) !== "directory") return false;
+  await lchown(path, uid, gid);
+  const file = join(path, CREDENTIALS);
+  try {
+    await (await open(file, "wx", 0o600)).close();
+    await lchown(file, uid, gid);
+  } catch (error) {
+    unlessThere(error);
+  }
+  return (await kind(file)) === "file";
+}
+
+function unlessThere(error: unknown): void {
+  if (codeOf(error) !== "EEXIST") throw error;
 }
 
 /** The CLI that a path leads to, when that is a program of its own: a script would look for a Node that sessions lack. */

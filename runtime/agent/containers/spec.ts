@@ -12,6 +12,9 @@ export const CONTAINER_HOOKS = "/run/convocate";
 /** SIGTERM to SIGKILL (SPEC 6.3). */
 export const STOP_GRACE_SECONDS = 10;
 
+/** Where the CLI keeps its login when that is the host's; beside its home's `.claude`, which is the session's own. */
+export const CONTAINER_LOGIN = `${CONTAINER_HOME}/.claude-login`;
+
 /** Something of the host that a session sees. */
 export interface Mount {
   source: string;
@@ -59,7 +62,7 @@ export function containerSpec({
     Hostname: `convocate-${session.id.slice(0, 8)}`,
     Image: image,
     WorkingDir: CONTAINER_HOME,
-    Env: environment(session, settings),
+    Env: environment(session, settings, shared),
     Labels: { [SESSION_LABEL]: session.id },
     StopTimeout: STOP_GRACE_SECONDS,
     ...(published ? { ExposedPorts: { [published]: {} } } : {}),
@@ -115,7 +118,8 @@ function privileges(sudo: boolean): { CapDrop: string[]; CapAdd?: string[]; Secu
   return { CapDrop: ["ALL"], CapAdd: ["SETUID", "SETGID"], SecurityOpt: ["no-new-privileges"] };
 }
 
-function environment(session: Metadata, settings: AgentSettings): string[] {
+function environment(session: Metadata, settings: AgentSettings, shared: readonly Mount[]): string[] {
+  const login = shared.some(({ target }) => target === CONTAINER_LOGIN);
   const ours: Record<string, string> = {
     CONVOCATE_UID: String(settings.uid),
     CONVOCATE_GID: String(settings.gid),
@@ -124,6 +128,7 @@ function environment(session: Metadata, settings: AgentSettings): string[] {
     CONVOCATE_SESSION_NAME: session.name,
     CONVOCATE_SUDO: settings.session.sudo ? "1" : "0",
     ...(session.started_before ? { CONVOCATE_RESUME: "1" } : {}),
+    ...(login ? { CLAUDE_SECURESTORAGE_CONFIG_DIR: CONTAINER_LOGIN } : {}),
   };
   return Object.entries({ ...settings.session.env, ...ours }).map(([key, value]) => `${key}=${value}`);
 }

@@ -15,6 +15,8 @@ export interface MessagesApiOptions {
   wordDelayMs?: number;
   /** Largest body that is read, in bytes; the API's own limit is 32 MB. */
   maxBodyBytes?: number;
+  /** Whether the request with this `authorization` header is from somebody who is logged in; any key will do when left out. */
+  accepts?: (authorization: string | undefined) => boolean;
 }
 
 /** A prompt that arrived: the text that was typed, or what a tool gave back. Side requests (no tools) are not in it. */
@@ -71,6 +73,9 @@ export async function startMessagesApi(options: MessagesApiOptions = {}): Promis
     }
     if (!request.headers["x-api-key"] && !request.headers.authorization) {
       throw new Refusal(401, "authentication_error", "x-api-key header is required");
+    }
+    if (options.accepts && !options.accepts(request.headers.authorization)) {
+      throw new Refusal(401, "authentication_error", "OAuth token has expired");
     }
     const body = await readBody(request, maxBodyBytes);
     const parsed = messagesRequest.safeParse(parseJson(body));

@@ -1,0 +1,107 @@
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import type { Session } from "../../runtime/domain/index.js";
+import { AttachReply } from "../../runtime/protocol/attach/header.js";
+import { readFirstLine } from "../../runtime/protocol/ndjson.js";
+import type { SshConnection } from "../../runtime/protocol/ssh/types.js";
+import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+
+/** Fewer for a look in between: CONVOCATE_ATTACHES=1000. */
+const ATTACHES = Number(process.env.CONVOCATE_ATTACHES ?? 10_000);
+/** Until pools, caches and the heap have their size. */
+const WARM_UP = 500;
+const AT_ONCE = 8;
+const BETWEEN = 1_000;
+
+let cluster: TestCluster;
+let door: Door;
+let session: Session;
+
+beforeAll(async () => {
+  cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
+  door = await doorOf(cluster, "agent-1");
+  await using agent = await rpcTo(door);
+  const params = { request_id: randomUUID(), name: "attach-churn", start: true };
+  session = await agent.rpc.call("create", params, { timeoutMs: 120_000 });
+  await running(agent.rpc, session.id);
+}, 1_200_000);
+afterAll(async () => {
+  await using agent = await rpcTo(door);
+  await agent.rpc.call("delete", { id: session.id }, { timeoutMs: 60_000 });
+  await cluster.close();
+}, 120_000);
+
+/** One attach, up to the session's first output; every other one is left without a word. */
+async function attach(connection: SshConnection, at: number): Promise<void> {
+  const channel = await connection.openSubsystem("convocate-agent-attach");
+  const { stream } = channel;
+  stream.on("error", () => undefined);
+  const cols = 80 + (at % 40);
+  stream.write(`${JSON.stringify({ id: session.id, cols, rows: 30, mode: "rw", term: "xterm-256color" })}\n`);
+  const reply = AttachReply.parse(JSON.parse(await readFirstLine(stream, { timeoutMs: 60_000 })));
+  if (!reply.ok) throw new Error(`${reply.code}: ${reply.error}`);
+  await once(stream, "data", { signal: AbortSignal.timeout(60_000) });
+  const closed = once(stream, "close", { signal: AbortSignal.timeout(60_000) });
+  stream.resume();
+  // Ctrl-b d, and what a dropped connection looks like to the agent.
+  if (at % 2 === 0) stream.write("\x02d");
+  else stream.destroy();
+  await closed;
+}
+
+interface Measured {
+  rssMb: number;
+  descriptors: number;
+  tmuxClients: number;
+  processes: number;
+}
+
+/** What the agent holds, once the last attach has been cleared away. */
+async function measure(): Promise<Measured> {
+  const inside = (script: string): Promise<string> =>
+    cluster.lab.sh("agent-1", `docker exec -u 1337 convocate-session-${session.id} sh -c '${script}'`);
+  await eventually(
+    "every tmux client to be gone",
+    async () => (await inside("tmux list-clients | wc -l")).trim() === "0",
+    {
+      timeoutMs: 60_000,
+    },
+  );
+  const text = await cluster.lab.sh(
+    "agent-1",
+    `pid=$(systemctl show -p MainPID --value convocate-agent)
+     awk '/VmRSS/ { print $2 }' /proc/$pid/status; ls /proc/$pid/fd | wc -l`,
+  );
+  const [rssKb = 0, descriptors = 0] = text.trim().split("\n").map(Number);
+  const processes = Number(await inside("ps -e --no-headers | wc -l"));
+  return { rssMb: Math.round(rssKb / 1024), descriptors, tmuxClients: 0, processes };
+}
+
+test(`${ATTACHES} attaches and detaches leave the agent's memory, its descriptors and tmux's clients as they were`, async () => {
+  await using connected = await rpcTo(door);
+  let begun = 0;
+  const churn = async (until: number): Promise<void> => {
+    const worker = async (): Promise<void> => {
+      while (begun < until) await attach(connected.connection, begun++);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  };
+  await churn(Math.min(WARM_UP, ATTACHES / 2));
+  const warm = await measure();
+  const from = Date.now();
+  console.log(`after ${begun}: ${JSON.stringify(warm)}`);
+  let now = warm;
+  while (begun < ATTACHES) {
+    await churn(Math.min(ATTACHES, begun + BETWEEN));
+    now = await measure();
+    console.log(
+      `after ${begun}: ${JSON.stringify(now)}, ${Math.round((Date.now() - from) / (begun - WARM_UP))} ms each`,
+    );
+  }
+  expect(now.descriptors).toBeLessThanOrEqual(warm.descriptors + 16);
+  expect(now.processes).toBeLessThanOrEqual(warm.processes + 2);
+  // Where the heap stands between two collections; a leak of 10 KB an attach would be 100 MB.
+  expect(now.rssMb).toBeLessThanOrEqual(warm.rssMb + 40);
+}, 3_600_000);
