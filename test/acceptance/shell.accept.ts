@@ -148,6 +148,8 @@ test("a DNS name is served within a second to any machine, stays while its agent
     await cluster.lab.sh("shell", "systemctl restart convocate-status");
     await eventually("convocate-status to be back", async () => (await cluster.convocate(["events"])).exitCode === 0);
     expect(await resolvedOutside(name)).toBe(address);
+    const { sessions } = await cluster.json<{ sessions: (Row & { reachable: boolean })[] }>(["ls"]);
+    expect(sessions.find(({ id }) => id === session.id)).toMatchObject({ name: "named", reachable: false });
     const refused = await cluster.convocate(["new", "other", "--agent", "agent-2", "--no-start", "--dns", name]);
     expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("does not answer now") });
   } finally {

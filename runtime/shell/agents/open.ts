@@ -22,6 +22,8 @@ import { findServiceUser } from "./service-user.js";
 
 /** A full refresh, whatever the feed says (SPEC 11). */
 const REFRESH_EVERY_MS = 15_000;
+/** convocate-status is on this machine. */
+const RECALL_TIMEOUT_MS = 500;
 
 export interface ClusterOptions {
   paths?: Partial<Record<"agentKeys" | "statusSocket" | "dnsmasqHosts", string>>;
@@ -121,6 +123,11 @@ class LiveCluster implements Cluster {
   async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
     await Promise.allSettled(
       [...this.#agents.values()].map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)),
+    );
+    // Who never answered us may have answered convocate-status: its sessions show as last known.
+    const strangers = [...this.#agents.values()].filter((agent) => !agent.listed);
+    await Promise.all(
+      strangers.map(async (agent) => agent.recall(await this.#feed.lastKnown(agent.id, RECALL_TIMEOUT_MS))),
     );
   }
 
