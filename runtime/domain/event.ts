@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { AgentId, SessionId } from "./ids.js";
-import { Timestamp } from "./session.js";
+import { Session, Timestamp } from "./session.js";
 
 /** What an agent tells the shell (SPEC 5.3). */
 export const EVENT_TYPES = [
@@ -88,6 +88,13 @@ export const FeedLine = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("store"), store: StoreState }),
   /** Answer to a `HistoryRequest`, oldest first; `more` when there are later ones that did not fit. */
   z.object({ kind: z.literal("history"), events: z.array(KeptEvent), more: z.boolean() }),
+  /** Answer to a `SessionsRequest`: what that agent listed last; null when nothing is known. */
+  z.object({
+    kind: z.literal("sessions"),
+    agent_id: AgentId,
+    listed_at: Timestamp.nullable(),
+    sessions: z.array(Session),
+  }),
   /** A request that is not understood, or could not be answered. */
   z.object({ kind: z.literal("error"), error: z.string() }),
 ]);
@@ -104,3 +111,10 @@ export const HistoryRequest = z.object({
   limit: z.int().min(1).max(1000),
 });
 export type HistoryRequest = z.infer<typeof HistoryRequest>;
+
+/** Asks the feed for the last known sessions of an agent that cannot be reached. */
+export const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
+export type SessionsRequest = z.infer<typeof SessionsRequest>;
+
+export const FeedRequest = z.discriminatedUnion("kind", [HistoryRequest, SessionsRequest]);
+export type FeedRequest = z.infer<typeof FeedRequest>;

@@ -136,9 +136,14 @@ const resolvedOnShell = async (name: string): Promise<string> =>
 test("a DNS name is served within a second to any machine, stays while its agent is away, and goes with its session", async () => {
   const name = `web-${randomUUID().slice(0, 8)}.t-cluster`;
   const address = cluster.lab.host("agent-1").address;
-  const session = await newSession("named", "--agent", "agent-1", "--no-start", "--dns", name.toUpperCase());
+  const session = await newSession("named", "--agent", "agent-1", "--dns", name.toUpperCase());
   await eventually("the record", async () => (await resolvedOnShell(name)) === address, { everyMs: 50 });
   await eventually("the name to resolve from outside", async () => (await resolvedOutside(name)) === address);
+
+  const inside = ["docker", "exec", `convocate-session-${session.id}`, "getent", "ahostsv4", name];
+  await eventually("the name to resolve in a session", async () =>
+    (await cluster.lab.exec("agent-1", inside)).stdout.startsWith(address),
+  );
 
   const taken = await cluster.convocate(["new", "other", "--agent", "agent-2", "--no-start", "--dns", name]);
   expect(taken).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("named on agent-1") });
@@ -148,8 +153,10 @@ test("a DNS name is served within a second to any machine, stays while its agent
     await cluster.lab.sh("shell", "systemctl restart convocate-status");
     await eventually("convocate-status to be back", async () => (await cluster.convocate(["events"])).exitCode === 0);
     expect(await resolvedOutside(name)).toBe(address);
+    const { sessions } = await cluster.json<{ sessions: (Row & { reachable: boolean })[] }>(["ls"]);
+    expect(sessions.find(({ id }) => id === session.id)).toMatchObject({ name: "named", reachable: false });
     const refused = await cluster.convocate(["new", "other", "--agent", "agent-2", "--no-start", "--dns", name]);
-    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("does not answer now") });
+    expect(refused).toMatchObject({ exitCode: 1, stderr: expect.stringContaining("named on agent-1") });
   } finally {
     await cluster.lab.unpause("agent-1");
   }

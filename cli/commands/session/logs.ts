@@ -12,7 +12,7 @@ const FOLLOW_LINES = 5000;
 /** `convocate logs`: what a session's container said, oldest first. */
 export function logs(client: Client): Command {
   return new Command("logs")
-    .description("show a session's log, asked from its agent")
+    .description("show a session's log, from its agent or, when that does not answer, from what it forwarded here")
     .argument("<session>", "the beginning of its name or id")
     .option("-n, --lines <number>", "so many of the last lines", lineCount, 200)
     .option("-f, --follow", "go on with new ones; Ctrl-C ends it")

@@ -1,5 +1,5 @@
 import { shellPaths, type AgentId } from "../../../runtime/domain/index.js";
-import { NameAuthority, NameFollower, reloadDnsmasq } from "../../../runtime/shell/dns/index.js";
+import { NameAuthority, SessionFollower, reloadDnsmasq } from "../../../runtime/shell/dns/index.js";
 import { findServiceUser, keepConnections } from "../../../runtime/shell/index.js";
 import { serveStatus } from "../../../runtime/shell/status/index.js";
 import { serviceLog } from "../../output/log.js";
@@ -17,13 +17,13 @@ export async function runStatusService(port: number): Promise<void> {
 
   await using names = new NameAuthority({ path: shellPaths.dnsmasqHosts, reload: reloadDnsmasq, log });
   await names.load();
-  using follower = new NameFollower(names, log);
   await using service = await serveStatus({
     port,
     gid: user?.gid ?? null,
     log,
     onEvent: (event) => follower.heard(event),
   });
+  using follower: SessionFollower = new SessionFollower(names, (id, sessions) => service.listed(id, sessions), log);
   const agents = new Set<AgentId>();
   await using _connections = await keepConnections({
     log,

@@ -36,6 +36,7 @@ export class Agent implements AsyncDisposable {
   #lastError: ConvocateError | null = null;
   #told: { release: string; image: string | null } | null = null;
   #sessions = new Map<SessionId, Session>();
+  #listed = false;
   /** False from a list that got no answer in time to the next that did: connected, but of no use. */
   #answering = true;
   #listing: Promise<void> | null = null;
@@ -177,6 +178,18 @@ export class Agent implements AsyncDisposable {
     if (!this.#client) this.#link.redialNow();
   }
 
+  /** Whether it has listed its sessions to this process. */
+  get listed(): boolean {
+    return this.#listed;
+  }
+
+  /** What somebody else heard it list last, until it lists to us. */
+  recall(sessions: readonly Session[]): void {
+    if (this.#listed || sessions.length === 0) return;
+    this.#sessions = new Map(sessions.map((session) => [session.id, session]));
+    this.#onChange();
+  }
+
   remember(session: Session): void {
     this.#sessions.set(session.id, session);
     this.#onChange();
@@ -205,6 +218,7 @@ export class Agent implements AsyncDisposable {
       const { sessions } = await this.call("list", {}, timeoutMs);
       this.#answering = true;
       this.#sessions = new Map(sessions.map((session) => [session.id, session]));
+      this.#listed = true;
     } catch (thrown) {
       if (thrown instanceof ConvocateError && thrown.code === "TIMEOUT") this.#answering = false;
       throw thrown;
@@ -231,6 +245,7 @@ export class Agent implements AsyncDisposable {
     }
     this.#told = { release: told.release, image: told.image };
     this.#sessions = new Map(sessions.map((session) => [session.id, session]));
+    this.#listed = true;
     this.#client = client;
     this.#answering = true;
     this.#lastError = null;

@@ -1,8 +1,16 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { FeedLine, type AgentEvent, type AgentId, type AgentStatus } from "../../domain/index.js";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  FeedLine,
+  type AgentEvent,
+  type AgentId,
+  type AgentStatus,
+  type FeedRequest,
+  type Session,
+} from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
-import { readLines } from "../../protocol/ndjson.js";
+import { readLines, writeLine } from "../../protocol/ndjson.js";
 
 /** How soon a feed that is absent or broke is tried again: it is a socket on this machine. */
 const RETRY_MS = 1000;
@@ -16,6 +24,7 @@ export class StatusFeed implements AsyncDisposable {
   readonly #onChange: (id: AgentId | null) => void;
   readonly #onEvent: (event: AgentEvent) => void;
   #agents = new Map<AgentId, AgentStatus>();
+  readonly #asked = new Map<AgentId, PromiseWithResolvers<readonly Session[]>>();
   #socket: Socket | null = null;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -37,6 +46,29 @@ export class StatusFeed implements AsyncDisposable {
   /** What convocate-status has heard of an agent; null when nothing, or when it is not there to ask. */
   heard(id: AgentId): AgentStatus | null {
     return this.#agents.get(id) ?? null;
+  }
+
+  /**
+   * What convocate-status knows that an agent listed last; empty when that is nothing, or it does not say in time. One
+   * question at a time per agent: a second asker gets the answer to the first.
+   */
+  async lastKnown(id: AgentId, timeoutMs: number): Promise<readonly Session[]> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.#socket?.readyState === "opening" && performance.now() < deadline) await sleep(5);
+    const socket = this.#socket;
+    if (socket?.readyState !== "open") return [];
+    const asked = this.#asked.get(id) ?? Promise.withResolvers<readonly Session[]>();
+    if (!this.#asked.has(id)) {
+      this.#asked.set(id, asked);
+      await writeLine(socket, { kind: "sessions", agent_id: id } satisfies FeedRequest).catch(() => asked.resolve([]));
+    }
+    const timer = setTimeout(() => asked.resolve([]), timeoutMs);
+    try {
+      return await asked.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#asked.delete(id);
+    }
   }
 
   start(): void {
@@ -83,6 +115,9 @@ export class StatusFeed implements AsyncDisposable {
       case "agent":
         this.#agents.set(line.agent.agent_id, line.agent);
         this.#onChange(line.agent.agent_id);
+        return;
+      case "sessions":
+        this.#asked.get(line.agent_id)?.resolve(line.sessions);
         return;
       case "event":
         this.#onEvent(line.event);

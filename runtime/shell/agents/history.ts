@@ -84,7 +84,7 @@ async function* readOnce(
       else if (line.kind === "error") throw new ConvocateError("COMMAND_FAILED", `convocate-status: ${line.error}`);
       else if (line.kind === "event") {
         if (live) yield { kind: "event", event: line.event, cursor: line.cursor ?? 0 };
-      } else {
+      } else if (line.kind === "history") {
         for (const kept of line.events) yield { kind: "event", ...kept };
         const last = line.events.at(-1)?.cursor;
         if (line.more && last !== undefined) await ask({ ...from, after: last });

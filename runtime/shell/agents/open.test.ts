@@ -217,6 +217,31 @@ describe("a cluster", () => {
     await eventually(() => cluster.agents()[0]?.heard === null, "heard no more");
   });
 
+  test("an agent that never answered shows what convocate-status knows it listed last, until it lists itself", async () => {
+    const agent = await startAgent(A, "agent-1");
+    const before = agent.addSession("before");
+    await agent.stop();
+    cleanup.use(
+      await Feed.listen({
+        path: statusSocket(),
+        gid: null,
+        snapshot: () => ({ kind: "snapshot", agents: [] }),
+        answer: (line) => {
+          expect(JSON.parse(line)).toEqual({ kind: "sessions", agent_id: A });
+          return { kind: "sessions", agent_id: A, listed_at: "2026-11-21T00:00:00Z", sessions: [before] };
+        },
+        log: silentLog,
+      }),
+    );
+    const cluster = await open();
+    await cluster.refresh({ timeoutMs: 2000 });
+    expect(cluster.sessions()).toMatchObject([{ session: { name: "before" }, reachable: false }]);
+    agent.sessions.clear();
+    agent.addSession("after");
+    await agent.start();
+    await eventually(() => String(names(cluster)) === "after", "its own list", 20_000);
+  });
+
   test("a wrong host key shows with both fingerprints, and is never worked around", async () => {
     const agent = await startAgent(A, "agent-1", { register: false });
     agent.register(agentKeys());

@@ -1,9 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { access } from "node:fs/promises";
 import {
-  agentPaths,
   ConvocateError,
   shellPaths,
+  toConvocateError,
   type AgentId,
   type Capacity,
   type Session,
@@ -17,17 +16,21 @@ import type { AgentView, AttachOutcome, Cluster, MoveResult, SessionView, Termin
 import { cloneTo } from "./clone.js";
 import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
 import { StatusFeed } from "./feed.js";
+import { readForwarded } from "./forwarded.js";
 import { finishMove, moveSession } from "./move.js";
-import { Orphans } from "./orphans.js";
+import { homeOfOrphans, Orphans } from "./orphans.js";
 import { Registry, type AgentEntry } from "./registry.js";
 import type { TransferOptions, TransferPeer } from "./transfer.js";
-import { findServiceUser } from "./service-user.js";
 
 /** A full refresh, whatever the feed says (SPEC 11). */
 const REFRESH_EVERY_MS = 15_000;
+/** convocate-status is on this machine. */
+const RECALL_TIMEOUT_MS = 500;
+
+type Paths = Record<"agentKeys" | "statusSocket" | "dnsmasqHosts" | "logs", string>;
 
 export interface ClusterOptions {
-  paths?: Partial<Record<"agentKeys" | "statusSocket" | "dnsmasqHosts", string>>;
+  paths?: Partial<Paths>;
   /** Where orphans may lie: null for nowhere; the service user's home when left out, unless this host is an agent too. */
   orphans?: string | null;
   log?: Log;
@@ -53,32 +56,23 @@ export async function openCluster(options: ClusterOptions = {}): Promise<Cluster
   return cluster;
 }
 
-/** An agent adopts what lies there (SPEC 6.7), so only a shell host that is none has orphans. */
-async function homeOfOrphans(): Promise<string | null> {
-  const isAgent = await access(agentPaths.agentId).then(
-    () => true,
-    (error: unknown) => (error as NodeJS.ErrnoException).code !== "ENOENT",
-  );
-  return isAgent ? null : ((await findServiceUser())?.home ?? null);
-}
-
 class LiveCluster implements Cluster {
   readonly #log: Log;
   readonly #agents = new Map<AgentId, Agent>();
   readonly #registry: Registry;
   readonly #feed: StatusFeed;
   readonly #orphans: Orphans;
-  readonly #dnsmasqHosts: string;
+  readonly #paths: Paths;
   readonly #listeners = new Set<() => void>();
   readonly #leaving = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #announced: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(paths: { agentKeys: string; statusSocket: string; dnsmasqHosts: string }, orphans: Orphans, log: Log) {
+  constructor(paths: Paths, orphans: Orphans, log: Log) {
     this.#log = log;
     this.#orphans = orphans;
-    this.#dnsmasqHosts = paths.dnsmasqHosts;
+    this.#paths = paths;
     this.#registry = new Registry(paths.agentKeys, log, (id, entry) => this.#onAgent(id, entry));
     this.#feed = new StatusFeed({
       path: paths.statusSocket,
@@ -128,6 +122,11 @@ class LiveCluster implements Cluster {
   async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
     await Promise.allSettled(
       [...this.#agents.values()].map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)),
+    );
+    // Who never answered us may have answered convocate-status: its sessions show as last known.
+    const strangers = [...this.#agents.values()].filter((agent) => !agent.listed);
+    await Promise.all(
+      strangers.map(async (agent) => agent.recall(await this.#feed.lastKnown(agent.id, RECALL_TIMEOUT_MS))),
     );
   }
 
@@ -237,7 +236,15 @@ class LiveCluster implements Cluster {
   }
 
   async logs(id: SessionId, options: { lines?: number; after?: string } = {}): Promise<OpResult<"logs">["lines"]> {
-    return (await this.#agentOf(id).callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
+    const agent = this.#agentOf(id);
+    try {
+      return (await agent.callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
+    } catch (thrown) {
+      // What it has forwarded is on this host (SPEC 9), whether it answers or not.
+      const forwarded = await readForwarded(this.#paths.logs, agent.id, id, options);
+      if (forwarded && toConvocateError(thrown).exitCode === 3) return forwarded;
+      throw thrown;
+    }
   }
 
   async screen(id: SessionId): Promise<string[]> {
@@ -312,7 +319,7 @@ class LiveCluster implements Cluster {
   async #refuseTakenDnsName(name: string | null, own: SessionId | null): Promise<void> {
     if (name === null) return;
     const silent = new Set([...this.#agents.values()].filter((agent) => !agent.reachable).map((agent) => agent.id));
-    await refuseTakenName({ name, own, sessions: this.sessions(), silent, hostsFile: this.#dnsmasqHosts });
+    await refuseTakenName({ name, own, sessions: this.sessions(), silent, hostsFile: this.#paths.dnsmasqHosts });
   }
 
   #settled(agent: Agent, session: Session): Session {

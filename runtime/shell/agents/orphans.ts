@@ -1,8 +1,17 @@
 import { constants } from "node:fs";
-import { open, readdir, rename, rm } from "node:fs/promises";
+import { access, open, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { ConvocateError, DnsName, FORMER_SESSION_FILE, NO_AGENT, SessionId, type Session } from "../../domain/index.js";
+import {
+  agentPaths,
+  ConvocateError,
+  DnsName,
+  FORMER_SESSION_FILE,
+  NO_AGENT,
+  SessionId,
+  type Session,
+} from "../../domain/index.js";
+import { findServiceUser } from "./service-user.js";
 
 /** A former `session.json` has a dozen short fields. */
 const MAX_FILE_BYTES = 64 * 1024;
@@ -17,6 +26,15 @@ const Former = z.object({
   created_at: z.iso.datetime({ offset: true }).nullable().catch(null),
   last_accessed: z.iso.datetime({ offset: true }).nullable().catch(null),
 });
+
+/** An agent adopts what lies there (SPEC 6.7), so only a shell host that is none has orphans. */
+export async function homeOfOrphans(): Promise<string | null> {
+  const isAgent = await access(agentPaths.agentId).then(
+    () => true,
+    (error: unknown) => (error as NodeJS.ErrnoException).code !== "ENOENT",
+  );
+  return isAgent ? null : ((await findServiceUser())?.home ?? null);
+}
 
 /** The sessions of earlier releases on a shell host that is no agent: listed, never touched but to delete them. */
 export class Orphans {

@@ -5,7 +5,7 @@ import { eventually, tempDir } from "../../../test/support/keys.js";
 import { AgentId, newSessionId, type AgentEvent } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { NameAuthority } from "./authority.js";
-import { NameFollower } from "./follow.js";
+import { SessionFollower } from "./follow.js";
 import { parseHostsFile } from "./records.js";
 
 const A = AgentId.parse("agentaaa");
@@ -119,7 +119,7 @@ test("what cannot be written or told is tried again until it is", async () => {
 
 test("an event names a session at once; one without the name changes nothing by itself", async () => {
   const names = await authority();
-  using follower = new NameFollower(names, silentLog);
+  using follower = new SessionFollower(names, () => undefined, silentLog);
   const id = newSessionId();
   await names.agentAt(A, "192.0.2.1");
   const event = (type: string, data: Record<string, unknown>): AgentEvent => ({

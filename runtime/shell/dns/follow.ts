@@ -1,25 +1,28 @@
-import { SUBSYSTEM, DnsName, type AgentEvent, type AgentId } from "../../domain/index.js";
+import { SUBSYSTEM, DnsName, type AgentEvent, type AgentId, type Session } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { RpcClient } from "../../protocol/rpc/client.js";
 import type { SshConnection } from "../../protocol/ssh/types.js";
 import type { NameAuthority } from "./authority.js";
 
-/** Events come in bursts; one list answers for all of them. */
+/** Events come in bursts; one list answers for all of them. Where no name is at stake, there is time. */
 const GATHER_MS = 100;
+const GATHER_OTHERS_MS = 5000;
 const NAMED = new Set(["container.created", "container.edited", "container.deleted"]);
 
 /**
- * Tells the name authority what agents say: an event's own data at once, and the agent's whole list when a connection comes
- * up and after each such event, which is the truth whatever an event left out.
+ * Asks each agent for its list when a connection comes up and after its events, and hands it on: to the name authority,
+ * which hears a name in an event's own data at once, too, and to whoever keeps what was last known.
  */
-export class NameFollower implements Disposable {
+export class SessionFollower implements Disposable {
   readonly #authority: NameAuthority;
+  readonly #onListed: (id: AgentId, sessions: readonly Session[]) => void;
   readonly #log: Log;
   readonly #clients = new Map<AgentId, RpcClient>();
-  readonly #timers = new Map<AgentId, NodeJS.Timeout>();
+  readonly #timers = new Map<AgentId, { names: boolean; timer: NodeJS.Timeout }>();
 
-  constructor(authority: NameAuthority, log: Log) {
+  constructor(authority: NameAuthority, onListed: (id: AgentId, sessions: readonly Session[]) => void, log: Log) {
     this.#authority = authority;
+    this.#onListed = onListed;
     this.#log = log;
   }
 
@@ -35,22 +38,26 @@ export class NameFollower implements Disposable {
   }
 
   heard(event: AgentEvent): void {
-    if (!NAMED.has(event.type) || !event.session_id) return;
+    if (!event.session_id) return;
     const { agent_id: id, session_id: session } = event;
-    const name = event.type === "container.deleted" ? null : DnsName.nullable().safeParse(event.data["dns_name"]).data;
-    if (name !== undefined) this.#authority.sessionNamed(id, session, name);
-    if (this.#timers.has(id)) return;
-    this.#timers.set(
-      id,
-      setTimeout(() => {
-        this.#timers.delete(id);
-        void this.#list(id);
-      }, GATHER_MS),
-    );
+    const names = NAMED.has(event.type);
+    if (names) {
+      const name =
+        event.type === "container.deleted" ? null : DnsName.nullable().safeParse(event.data["dns_name"]).data;
+      if (name !== undefined) this.#authority.sessionNamed(id, session, name);
+    }
+    const planned = this.#timers.get(id);
+    if (planned && (planned.names || !names)) return;
+    clearTimeout(planned?.timer);
+    const list = (): void => {
+      this.#timers.delete(id);
+      void this.#list(id);
+    };
+    this.#timers.set(id, { names, timer: setTimeout(list, names ? GATHER_MS : GATHER_OTHERS_MS) });
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const { timer } of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
 
@@ -59,7 +66,12 @@ export class NameFollower implements Disposable {
     if (!client) return;
     try {
       const { sessions } = await client.call("list", {});
-      this.#authority.sessionsOf(id, sessions);
+      // One that moved away is its new agent's to name.
+      this.#authority.sessionsOf(
+        id,
+        sessions.filter(({ moved_to }) => moved_to === undefined),
+      );
+      this.#onListed(id, sessions);
     } catch (error) {
       // The next event or connection asks again; until then the events' own data stand.
       this.#log.warn({ agent_id: id, error: String(error) }, "cannot ask the agent for its sessions' names");

@@ -230,6 +230,29 @@ describe("convocate-status", () => {
     expect(store.agents().map((status) => status.agent_id)).toEqual([B]);
   });
 
+  test("what an agent listed last is told to who asks, also after a restart, until the agent is taken away", async () => {
+    const service = await start();
+    service.listed(A, []);
+    await service[Symbol.asyncDispose]();
+    await start();
+    const feed = reader();
+    await eventually(() => feed.lines.length > 0, "snapshot");
+    const answers = () => feed.lines.flatMap((line) => (line.kind === "sessions" ? [line.listed_at !== null] : []));
+    const ask = (id: AgentId) => feed.socket.write(`${JSON.stringify({ kind: "sessions", agent_id: id })}\n`);
+    ask(A);
+    ask(B);
+    await eventually(() => answers().length === 2, "answers");
+    expect(answers()).toEqual([true, false]);
+    const lines = readFileSync(paths().authorizedKeys, "utf8").split("\n");
+    writeFileSync(paths().authorizedKeys, lines.filter((line) => !line.endsWith(A)).join("\n"));
+    await eventually(() => feed.lines.filter((line) => line.kind === "snapshot").length > 1, "forgotten");
+    ask(A);
+    await eventually(() => answers().length === 3, "answer");
+    expect(answers()[2]).toBe(false);
+    feed.socket.write("nonsense\n");
+    await eventually(() => feed.lines.some((line) => line.kind === "error"), "an error, and the feed lives on");
+  });
+
   test("the history is bounded, and what it has dropped is still known as a duplicate", async () => {
     const service = await start({ historyEvents: 10 });
     const agent = await speak(service, A);

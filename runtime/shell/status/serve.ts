@@ -3,9 +3,11 @@ import {
   SUBSYSTEM,
   shellPaths,
   type AgentEvent,
+  type AgentId,
   type AgentStatus,
   type FeedLine,
-  HistoryRequest,
+  type Session,
+  FeedRequest,
 } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { serveSsh } from "../../protocol/ssh/server.js";
@@ -38,6 +40,8 @@ export interface StatusOptions {
 
 export interface StatusService extends AsyncDisposable {
   readonly port: number;
+  /** Keeps what an agent listed, for who asks while it cannot be reached. */
+  listed(id: AgentId, sessions: readonly Session[]): void;
 }
 
 /**
@@ -62,7 +66,7 @@ export async function serveStatus(options: StatusOptions): Promise<StatusService
       path: paths.statusSocket,
       gid: options.gid,
       snapshot: () => ({ kind: "snapshot", agents: presence.all(), store: intake.storeState }),
-      answer: (line) => answerHistory(line, store),
+      answer: (line) => answerRequest(line, store),
       log,
       ...(options.feedBufferBytes === undefined ? {} : { bufferBytes: options.feedBufferBytes }),
     }),
@@ -127,7 +131,15 @@ export async function serveStatus(options: StatusOptions): Promise<StatusService
   log.info({ port: server.port, socket: paths.statusSocket }, "convocate-status serves");
 
   const running = started.move();
-  return { port: server.port, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  const listed = (id: AgentId, sessions: readonly Session[]): void => {
+    try {
+      store.transaction(() => store.saveSessions(id, new Date().toISOString(), sessions));
+    } catch (error) {
+      // The next list is kept, or the one after it: a full disk is told where events are stored.
+      log.warn({ agent_id: id, error: String(error) }, "cannot keep what the agent listed");
+    }
+  };
+  return { port: server.port, listed, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 /** What the store knows of the agents; nothing when it cannot be read now, and then they tell it anew. */
@@ -141,15 +153,24 @@ function lastKnown(store: StatusStore, log: Log): AgentStatus[] {
 }
 
 /** Answers one line of a reader of the feed. */
-function answerHistory(line: string, store: StatusStore): FeedLine {
+function answerRequest(line: string, store: StatusStore): FeedLine {
   try {
-    const request = HistoryRequest.safeParse(JSON.parse(line));
-    if (!request.success) return { kind: "error", error: "not a request that this convocate-status knows" };
-    return { kind: "history", ...store.history(request.data) };
+    const request = FeedRequest.safeParse(JSON.parse(line)).data;
+    switch (request?.kind) {
+      case "history":
+        return { kind: "history", ...store.history(request) };
+      case "sessions": {
+        const { agent_id } = request;
+        const known = store.sessionsOf(agent_id);
+        return { kind: "sessions", agent_id, listed_at: known?.listedAt ?? null, sessions: known?.sessions ?? [] };
+      }
+      default:
+        return { kind: "error", error: "not a request that this convocate-status knows" };
+    }
   } catch (error) {
     return {
       kind: "error",
-      error: `cannot read the history: ${error instanceof Error ? error.message : String(error)}`,
+      error: `cannot read what is kept: ${error instanceof Error ? error.message : String(error)}`,
     };
   }
 }

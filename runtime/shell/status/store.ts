@@ -1,7 +1,15 @@
 import { chmodSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { AgentEvent, AgentStatus, type AgentId, type HistoryRequest, type KeptEvent } from "../../domain/index.js";
+import { z } from "zod";
+import {
+  AgentEvent,
+  AgentStatus,
+  Session,
+  type AgentId,
+  type HistoryRequest,
+  type KeptEvent,
+} from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 
 /** What became of one event: kept, or seen before. `missing`: how many numbers before it never came. */
@@ -29,6 +37,7 @@ const SCHEMA = `
     last_seq INTEGER NOT NULL, trimmed_seq INTEGER NOT NULL,
     UNIQUE (agent_id, stream)
   ) STRICT;
+  CREATE TABLE IF NOT EXISTS sessions (agent_id TEXT PRIMARY KEY, listed_at TEXT NOT NULL, sessions TEXT NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS agents (agent_id TEXT PRIMARY KEY, status TEXT NOT NULL) STRICT;
 `;
 
@@ -127,9 +136,26 @@ export class StatusStore implements Disposable {
       .run(status.agent_id, JSON.stringify(status));
   }
 
+  /** What an agent listed last; null when it never did, or another release wrote it otherwise. */
+  sessionsOf(id: AgentId): { listedAt: string; sessions: Session[] } | null {
+    const row = this.#use().db.prepare("SELECT listed_at, sessions FROM sessions WHERE agent_id = ?").get(id);
+    const parsed = z.array(Session).safeParse(JSON.parse(String(row?.["sessions"] ?? "null")));
+    return parsed.success ? { listedAt: String(row?.["listed_at"]), sessions: parsed.data } : null;
+  }
+
+  saveSessions(id: AgentId, listedAt: string, sessions: readonly Session[]): void {
+    this.#use()
+      .db.prepare(
+        `INSERT INTO sessions (agent_id, listed_at, sessions) VALUES (?, ?, ?)
+         ON CONFLICT (agent_id) DO UPDATE SET listed_at = excluded.listed_at, sessions = excluded.sessions`,
+      )
+      .run(id, listedAt, JSON.stringify(sessions));
+  }
+
   /** Forgets an agent's state; its events stay in the history until they age out. */
   forgetAgent(id: AgentId): void {
     this.#use().db.prepare("DELETE FROM agents WHERE agent_id = ?").run(id);
+    this.#use().db.prepare("DELETE FROM sessions WHERE agent_id = ?").run(id);
   }
 
   /** Closes the file, rolling back what is open in it; the next call opens it again. */
