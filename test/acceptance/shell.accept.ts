@@ -66,8 +66,12 @@ test("each program starts from what was built", async () => {
     expect((await cluster.lab.exec(host, ["systemctl", "is-active", unit])).stdout.trim()).toBe("active");
   }
   // The service itself, a second one on folders of its own.
-  const serve =
-    "mount -t tmpfs none /run/convocate && mount -t tmpfs none /var/lib/convocate && timeout -s TERM 4 /usr/local/bin/convocate status-serve --port 2233";
+  const serve = `
+    mount -t tmpfs none /run/convocate
+    mount -t tmpfs none /var/lib/convocate
+    /usr/local/bin/convocate status-serve --port 2233 >/run/convocate/out & pid=$!
+    for i in $(seq 100); do if grep -q "convocate-status serves" /run/convocate/out; then break; fi; sleep 0.2; done
+    kill -TERM $pid; wait $pid; cat /run/convocate/out`;
   const { stdout } = await cluster.lab.exec("shell", ["unshare", "--mount", "sh", "-c", serve]);
   expect(stdout).toContain("convocate-status serves");
   expect(stdout).toContain("convocate-status stops");
@@ -249,6 +253,7 @@ test("ssh to the service user is the TUI, with a command it is the command, and 
 
   const tuis = async (): Promise<number> =>
     Number((await cluster.lab.exec("shell", ["pgrep", "-c", "-u", "claude", "-f", "convocate.mjs$"])).stdout);
+  await eventually("the TUIs of other tests to be gone", async () => (await tuis()) === 0, { timeoutMs: 60_000 });
   {
     // The terminal goes, and with it the SSH client, without a word to the other end.
     await using terminal = await TmuxTerminal.open([...ssh.slice(0, 1), "-tt", ...ssh.slice(1)]);
