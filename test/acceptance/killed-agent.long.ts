@@ -8,7 +8,7 @@ import { doorOf, eventually, rpcTo, type Door } from "../support/door.js";
 
 const SLOW = { timeoutMs: 120_000 };
 const ROUNDS = 8;
-/** Operations of this kind take some tens of ms on a quiet host. */
+/** The kill takes about as long to reach the host; operations of this kind last some tens of ms. */
 const WITHIN_MS = 250;
 
 let cluster: TestCluster;
@@ -30,15 +30,16 @@ async function ask<T>(work: (rpc: Rpc) => Promise<T>): Promise<T> {
 const kill = (): Promise<string> =>
   cluster.lab.sh("agent-2", "kill -9 $(systemctl show -p MainPID --value convocate-agent)");
 
-/** Begins an operation and kills the agent some time into it; answers once the next agent serves. */
+/** Has the agent killed and begins an operation at about that time; answers once the next agent serves. */
 async function cutOff(work: (rpc: Rpc) => Promise<unknown>): Promise<"done" | "cut off"> {
   const outcome = await ask(async (rpc) => {
+    const killed = kill();
+    await sleep(Math.random() * WITHIN_MS);
     const begun = work(rpc).then(
       () => "done" as const,
       () => "cut off" as const,
     );
-    await sleep(Math.random() * WITHIN_MS);
-    await kill();
+    await killed;
     return await begun;
   });
   await eventually("the next agent to serve", () => ask((rpc) => rpc.call("ping", {})).catch(() => false as const), {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { SessionsRig, createParams } from "../../../test/agent/sessions-rig.js";
@@ -214,6 +214,29 @@ describe("override", () => {
     held.resolve();
     await next;
     expect(existsSync(join(rig.root, "locks", `${id}.json`))).toBe(false);
+  });
+});
+
+describe("metadata that cannot be written", () => {
+  const lostFolder = (): void => rmSync(join(rig.root, "sessions"), { recursive: true });
+
+  test("a forced restart leaves the session running; a kill stops it and says what was not noted", async () => {
+    const { id } = await rig.sessions.create(createParams({ start: true }));
+    lostFolder();
+    const refused = { code: "IO_ERROR", message: expect.stringContaining(`${id}.json`) };
+    await expect(rig.sessions.restart(id, true)).rejects.toMatchObject(refused);
+    expect((await rig.sessions.get(id)).status.state).toBe("running");
+    await expect(rig.sessions.kill(id)).rejects.toMatchObject(refused);
+    expect((await rig.sessions.get(id)).status.state).toBe("stopped");
+  });
+
+  test("a create leaves nothing, and an edit what was", async () => {
+    const before = await rig.sessions.create(createParams({ port: 1001 }));
+    lostFolder();
+    await expect(rig.sessions.create(createParams())).rejects.toMatchObject({ code: "IO_ERROR" });
+    await expect(rig.sessions.edit(edit(before.id, { port: 1002 }))).rejects.toMatchObject({ code: "IO_ERROR" });
+    expect(await rig.sessions.list()).toEqual([before]);
+    expect(readdirSync(join(rig.root, "home"))).toEqual([before.id]);
   });
 });
 

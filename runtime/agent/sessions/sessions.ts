@@ -130,8 +130,10 @@ export class Sessions {
       this.find(id);
       const state = await this.#with.containers.state(id);
       signal?.throwIfAborted();
-      await this.#with.store.update(id, { runs_in_boot: null });
+      // A disk that is full keeps nobody from stopping a session; the error then says what was not noted.
+      const noted = await settled(this.#with.store.update(id, { runs_in_boot: null }));
       if (state?.running) await this.#with.containers.stop(id);
+      if (noted.status === "rejected") throw noted.reason;
     });
     return await this.get(id);
   }
@@ -238,7 +240,11 @@ export class Sessions {
       // Before anything is stopped: a start that cannot succeed must not cost a running session.
       using admitted = await containers.admit(session);
       signal?.throwIfAborted();
-      if (state?.running) await containers.stop(id);
+      if (state?.running) {
+        // The start will write metadata, too: a disk that is full is found out now.
+        await this.touch(id);
+        await containers.stop(id);
+      }
       await this.#starter.start(session, admitted, requestId);
     });
   }
@@ -247,4 +253,9 @@ export class Sessions {
     const { agentId, locks, attached, activity } = this.#with;
     return sessionView(agentId, metadata, known, locks.holder(metadata.id), attached(metadata.id), activity);
   }
+}
+
+async function settled(work: Promise<void>): Promise<PromiseSettledResult<void>> {
+  const [outcome] = await Promise.allSettled([work]);
+  return outcome;
 }
