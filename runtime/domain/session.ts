@@ -135,12 +135,9 @@ export function statusCharacter(status: SessionStatus, reachable = true): "-" | 
 export function statusDetail(status: SessionStatus, nowMs: number): string {
   switch (status.state) {
     case "running": {
-      const { activity, oom_kills } = status;
-      if (status.starting) return "starting";
-      return [
-        ...(oom_kills === undefined ? [] : ["OOM-killed"]),
-        ...(activity ? [`${activity.kind} ${shortDuration(nowMs - Date.parse(activity.since))}`] : []),
-      ].join(", ");
+      const { activity, oom_kills, starting } = status;
+      const now = activity ? [`${activity.kind} ${shortDuration(nowMs - Date.parse(activity.since))}`] : [];
+      return [...(oom_kills === undefined ? [] : ["OOM-killed"]), ...(starting ? ["starting"] : now)].join(", ");
     }
     case "stopped":
       if (status.oom_killed) return "OOM-killed";

@@ -11,6 +11,7 @@ import { line } from "../../infra/resources/line/lifecycle.js";
 import { packages } from "../../infra/resources/packages/lifecycle.js";
 import { runtime } from "../../infra/resources/runtime/lifecycle.js";
 import { serviceUser } from "../../infra/resources/service-user/lifecycle.js";
+import { sessionFirewall } from "../../infra/resources/session-firewall/lifecycle.js";
 import { slice } from "../../infra/resources/slice/lifecycle.js";
 import { unit } from "../../infra/resources/unit/lifecycle.js";
 import { runtimeVersion } from "../../infra/host/runtime.js";
@@ -270,6 +271,33 @@ test("Firewall opens ssh before it goes up, keeps others' rules, and closes its 
   const off = await firewall.read(next, of("22/tcp"), context);
   expect(off && paths(firewall.diff(off, of("22/tcp")))).toEqual(["active"]);
   await firewall.update(off!, of("22/tcp"), context);
+}, 60_000);
+
+test("SessionFirewall is in the kernel before Docker starts, sees when it is not what was loaded, and leaves nothing", async () => {
+  const of = (...egress: string[]) =>
+    sessionFirewall.inputs.parse({
+      host,
+      egress,
+      nameServers: ["192.0.2.10"],
+      dnsHere: false,
+      doors: [222],
+      otherDoors: ["192.0.2.10:223"],
+    });
+  const { state } = await sessionFirewall.create(of(), context);
+  const seen = await sessionFirewall.read(state, of(), context);
+  expect(seen && sessionFirewall.diff(seen, of())).toEqual([]);
+  expect(await on("systemctl show -p Before convocate-firewall.service")).toContain("docker.service");
+  await on("nft flush chain inet convocate to_host");
+  const drifted = await sessionFirewall.read(state, of(), context);
+  expect(drifted && paths(sessionFirewall.diff(drifted, of()))).toEqual(["loaded"]);
+  // Every form of egress is one that nft takes.
+  const open = of("10.9.0.0/16", "192.168.1.20:5432/tcp", "10.8.0.1:53", "10.0.0.0/8:8000-8999/udp");
+  const next = await sessionFirewall.update(drifted!, open, context);
+  const again = await sessionFirewall.read(next, open, context);
+  expect(again && sessionFirewall.diff(again, open)).toEqual([]);
+  expect(await on("nft list chain inet convocate from_sessions")).toContain("udp dport 8000-8999 accept");
+  await sessionFirewall.delete(next, context);
+  expect(await on("nft list tables; ls /etc/systemd/system")).not.toContain("convocate");
 }, 60_000);
 
 test("Packages say what is missing, and install nothing that is there", async () => {

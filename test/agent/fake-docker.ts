@@ -270,6 +270,11 @@ export class FakeDocker implements DockerEngine {
     return null;
   }
 
+  /** The kernel killed a process in it, and it goes on. */
+  oom(name: string): void {
+    this.#tell(this.#find(name), "oom");
+  }
+
   /** A container ends by itself. */
   die(name: string, exitCode: number, oomKilled = false): void {
     const found = this.#find(name);

@@ -10,7 +10,7 @@ LAB_BARE_PACKAGES=(
 )
 # python3 and python3-apt are for Ansible and pyinfra, which script/bench runs beside us.
 LAB_HOST_PACKAGES=(
-  cron curl dnsmasq docker.io git iptables jq kmod logrotate python3 python3-apt rsyslog rsyslog-gnutls rsyslog-relp tmux
+  cron curl dnsmasq docker.io git iptables jq kmod logrotate nftables python3 python3-apt rsyslog rsyslog-gnutls rsyslog-relp tmux
   ufw unattended-upgrades zstd
 )
 

@@ -14,7 +14,7 @@ const AT_ONCE = 500;
 /** Measures folders; answers with bytes on disk by path. */
 export type Measure = (paths: readonly string[], signal: AbortSignal) => Promise<Map<string, number>>;
 
-/** What sessions' homes take on disk, measured every five minutes or less often, at the lowest priority. */
+/** What sessions' homes take on disk, measured every five minutes, or less often where that takes long. */
 export class DiskUse implements AsyncDisposable {
   readonly #homes: () => readonly string[];
   readonly #measure: Measure;
@@ -84,9 +84,9 @@ export class DiskUse implements AsyncDisposable {
 /** With `du`, which knows sparse files and hard links. Files that vanish under it make it end with 1, and are no error. */
 export const du: Measure = async (paths, signal) => {
   const options = { signal, timeout: TIMEOUT_MS, maxBuffer: 4 << 20, env: { ...process.env, LC_ALL: "C" } };
-  const argv = ["-n", "19", "du", "--summarize", "--one-file-system", "--block-size=1", "--", ...paths];
+  const argv = ["--summarize", "--one-file-system", "--block-size=1", "--", ...paths];
   const stdout = await new Promise<string>((resolve, reject) => {
-    execFile("nice", argv, options, (error, said) => {
+    execFile("du", argv, options, (error, said) => {
       if (error && error.code !== 1) reject(new Error(`du: ${error.message}`, { cause: error }));
       else resolve(said);
     });

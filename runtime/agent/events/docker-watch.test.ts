@@ -18,6 +18,8 @@ let root: string;
 let docker: FakeDocker;
 let spool: Spool;
 let watch: DockerWatch;
+let containers: Containers;
+let cgroups: FakeCgroups;
 let id: SessionId;
 let name: string;
 
@@ -30,13 +32,14 @@ function startWatch(): void {
   });
   const settings = AgentSettings.parse({ name: "a", home: root });
   const homes = new Homes(root, settings);
-  const containers = new Containers({
+  cgroups = new FakeCgroups();
+  containers = new Containers({
     docker,
     settings: () => settings,
     homes,
     currentImage: () => null,
     admission: roomForAll,
-    cgroups: new FakeCgroups(),
+    cgroups,
   });
   watch = new DockerWatch({ docker, containers, spool, clock: systemClock, log: silentLog });
   watch.start();
@@ -108,6 +111,22 @@ describe("DockerWatch", () => {
     await reported(1);
     docker.die(name, 137, true);
     expect(await reported(3)).toEqual(["container.started", "container.oom", "container.died 137 oom"]);
+  });
+
+  test("tells of a kill in one that goes on once in a while only, and every list counts it from then on", async () => {
+    await makeContainer();
+    await docker.start(name);
+    await reported(1);
+    docker.oom(name);
+    expect(await reported(2)).toEqual(["container.started", "container.oom"]);
+    expect((await containers.state(id))?.oomKills).toBe(1);
+    cgroups.kills.set(docker.containers.get(name)!.state.id, 7);
+    expect((await containers.all()).get(id)?.oomKills).toBe(7);
+    docker.oom(name);
+    docker.oom(name);
+    docker.die(name, 1);
+    expect(await reported(3)).toEqual(["container.started", "container.oom", "container.died 1"]);
+    expect((await containers.state(id))?.oomKills).toBeUndefined();
   });
 
   test("leaves making and removing to the operations", async () => {
