@@ -59,6 +59,7 @@ export class ShellHost extends pulumi.ComponentResource {
         files: {
           // The service user reads the keys it dials with, so it must get through the folder above them.
           [shellPaths.etc]: directory({ mode: "0750", group }),
+          [shellPaths.clusterName]: file(`${pulumi.getStack()}\n`),
           [shellPaths.agentKeys]: directory({ mode: "0750", group }),
           [serverTls.folder]: directory({ mode: "0750" }),
           [tokenFolder]: directory({ mode: "0750" }),

@@ -4,6 +4,8 @@ export const AGENT_PORT = 222;
 
 export const shellPaths = {
   etc: "/etc/convocate",
+  /** The stack's name: what people call this cluster. */
+  clusterName: "/etc/convocate/cluster-name",
   hostKey: "/etc/convocate/status_host_ed25519_key",
   authorizedKeys: "/etc/convocate/status_authorized_keys",
   agentKeys: "/etc/convocate/agent-keys",

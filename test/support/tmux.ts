@@ -19,6 +19,12 @@ export class TmuxTerminal implements AsyncDisposable {
       "-y",
       String(rows),
       ...argv,
+      // A program's attempt to write the clipboard (OSC 52) is taken, so that a test can see it.
+      ";",
+      "set",
+      "-s",
+      "set-clipboard",
+      "on",
       ";",
       "set",
       "-g",
@@ -50,6 +56,13 @@ export class TmuxTerminal implements AsyncDisposable {
     const answer = await this.#tmux("display", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}");
     const [alternate, cursor, mouse] = answer.trim().split(" ");
     return { alternate: alternate === "1", cursor: cursor === "1", mouse: mouse === "1" };
+  }
+
+  /** The window's title, the clipboard that programs can write (null when none did), and whether a bell rang. */
+  async leaks(): Promise<{ title: string; clipboard: string | null; bell: boolean }> {
+    const [title, bell] = (await this.#tmux("display", "-p", "#{pane_title}\t#{window_bell_flag}")).trim().split("\t");
+    const clipboard = await this.#tmux("show-buffer").catch(() => null);
+    return { title: title ?? "", clipboard, bell: bell === "1" };
   }
 
   /** The process that the shell runs now. */

@@ -1,7 +1,8 @@
 /**
  * The TUI on a cluster in memory, as a program of its own, for tests that type into a real terminal.
  *
- *   fake-cluster-main SCENARIO     few | none | no-agents | many | varied | crash-draw | crash-list | crash-elsewhere
+ *   fake-cluster-main SCENARIO     few | locked | none | no-agents | many | varied | hostile | crash-draw | crash-list |
+ *                                  crash-elsewhere
  *
  * SIGUSR2 takes the session `fleeting` away. It ends with a line that says how: `ended well`, or `ended with CODE: message`.
  */
@@ -30,11 +31,33 @@ const few = (): SessionView[] => [
   sessionView(7, "unattachable", { status: running() }),
 ];
 const agents = [agentView(1), agentView(2)];
+/** OSC 52 (the clipboard), a title, cursor moves, a bell, an erased screen, the mouse, an 8-bit control. */
+const ATTACK =
+  "\u001b]52;c;ZXZpbA==\u0007\u001b]0;evil title\u0007\u001b[10;10Hmoved\u0007\u001b[2J\u001b[?1003h\u009b31m\u202e";
 
 function clusterOf(scenario: string): FakeCluster {
   switch (scenario) {
     case "few":
       return new FakeCluster(few(), agents);
+    case "locked":
+      return new FakeCluster(
+        [
+          sessionView(1, "live", { status: { state: "locked", operation: "clone", since: new Date().toISOString() } }),
+          sessionView(2, "stale", {
+            status: { state: "locked", operation: "kill", since: "2026-01-01T00:00:00.000Z", stale: true },
+          }),
+          sessionView(3, "root", { docker: true, restart_to_apply: true }),
+        ],
+        agents,
+      );
+    case "hostile":
+      return new FakeCluster(
+        [
+          sessionView(1, `evil${ATTACK}`, { dns_name: ATTACK, status: { state: "error", message: `bad${ATTACK}` } }),
+          sessionView(2, "wide", { status: { state: "error", message: "目录 /home/プロジェクト 🚀 is gone" } }),
+        ],
+        [agentView(1, { name: `agent${ATTACK}`, release: ATTACK })],
+      );
     case "none":
       return new FakeCluster([], [agentView(1)]);
     case "no-agents":

@@ -54,7 +54,8 @@ export function keysOf(input: string, key: InkKey): Key[] {
   if (key.pageDown) return [{ name: "pagedown" }];
   if (key.home) return [{ name: "home" }];
   if (key.end) return [{ name: "end" }];
-  if (key.return || input === "\n") return [{ name: "enter" }];
+  // On a slow line Esc and the next key arrive together and look like a chord with Alt, of which we have none.
+  if (key.return || input === "\n") return key.meta ? [{ name: "escape" }, { name: "enter" }] : [{ name: "enter" }];
   if (key.escape) return [{ name: "escape" }];
   if (key.tab) return [{ name: key.shift ? "backtab" : "tab" }];
   if (key.backspace || key.delete) return [{ name: "backspace" }];
@@ -67,6 +68,5 @@ export function keysOf(input: string, key: InkKey): Key[] {
   const chars = Array.from(input)
     .filter((char) => char >= " " && char !== "\u007f")
     .map((char): Key => ({ name: "char", char }));
-  // On a slow line Esc and the next key arrive together and look like a chord with Alt, of which we have none.
   return key.meta ? [{ name: "escape" }, ...chars] : chars;
 }

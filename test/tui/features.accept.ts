@@ -1,0 +1,156 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import { TmuxTerminal } from "../support/tmux.js";
+import { buildProgram, type Program } from "./program.js";
+
+const SIZES = [
+  { cols: 80, rows: 24 },
+  { cols: 120, rows: 40 },
+  { cols: 200, rows: 60 },
+];
+jest.setTimeout(120_000);
+let program: Program;
+
+beforeAll(async () => {
+  program = await buildProgram("test/tui/fake-cluster-main.tsx");
+});
+afterAll(() => program[Symbol.dispose]());
+
+async function start(scenario: string, size = SIZES[0]!): Promise<TmuxTerminal> {
+  const screen = await TmuxTerminal.shell(size);
+  await screen.command(`${process.cwd()}/node_modules/.bin/node`, program.path, scenario);
+  await screen.see("convocate  fake");
+  return screen;
+}
+const SELECTED = (name: string): RegExp => new RegExp(`^› .. ${name} `, "m");
+
+describe.each(SIZES)("at $cols x $rows", (size) => {
+  test("filter, sort, clone, edit, move, logs, preview, settings: each opens, does what it says, and is left with Esc", async () => {
+    await using screen = await start("few", size);
+    await screen.see(/agent-1 +up .*cpu [█▒·]+ +\d+%/);
+
+    await screen.key("/");
+    await screen.type("gam");
+    await screen.see("1 found in 7 sessions");
+    await screen.key("Enter");
+    await screen.see(SELECTED("gamma"));
+    await screen.key("Escape");
+    await screen.see(/7 sessions ─/);
+
+    await screen.key("s");
+    await screen.see("sorted by waiting");
+    await screen.key("s", "s", "s", "s", "Home");
+    await screen.see("NAME↓");
+
+    await screen.key("c");
+    await screen.see("A copy of alpha on agent-1");
+    await screen.key("C-u");
+    await screen.type("copied");
+    await screen.key("Enter");
+    await screen.see("cloned to copied");
+    await screen.see(SELECTED("copied"));
+
+    await screen.key("e", "Tab");
+    await screen.type("70000");
+    await screen.key("Enter");
+    await screen.see("a port from 1 to 65535");
+    await screen.key("C-u");
+    await screen.type("4242");
+    await screen.key("Enter");
+    await screen.see(/copied +agent-1 +4242\/tcp/);
+
+    await screen.key("m");
+    await screen.see(/agent-2 +[\d.]+ cores/);
+    await screen.key("Enter");
+    await screen.see(/moving copied on agent-1 to agent-2/);
+    await screen.see(/copied +agent-2 +4242\/tcp/);
+
+    await screen.key("Home", "L");
+    await screen.see("Log of alpha on agent-1 (follows)");
+    await screen.see('"times":3');
+    await screen.key("Escape");
+    await screen.seeNot("Log of alpha");
+
+    await screen.key("P");
+    await screen.see("> what alpha shows");
+    await screen.key("Escape");
+    await screen.seeNot("what alpha shows");
+
+    await screen.key("S");
+    await screen.see("convocate:3.0.0");
+    await screen.see(/CPU % +90/);
+    await screen.key("Tab", "C-u");
+    await screen.type("75");
+    await screen.key("Enter");
+    await screen.see("changed the settings");
+    await screen.key("S");
+    await screen.see(/CPU % +75/);
+    await screen.key("Escape");
+
+    await screen.key("q");
+    await screen.see("ended well");
+  });
+});
+
+test("O clears a stale lock on Enter and a live one by force only; rows warn of Docker's socket and of what waits for a restart", async () => {
+  await using screen = await start("locked");
+  await screen.see(/R# root .*restart to/);
+  await screen.see(/L {2}stale .*stale lock: O/);
+  await screen.key("O", "Enter");
+  await screen.seeNot("Clear a live lock");
+  await screen.see(/L {2}live/);
+  await screen.key("O");
+  await screen.see("Clear a live lock");
+  await screen.key("y");
+  await screen.see(/- {2}live/);
+  await screen.key("End", "O");
+  await screen.see("Nobody works on stale");
+  await screen.key("Enter");
+  await screen.see(/- {2}stale/);
+});
+
+test("the mouse selects, opens, scrolls, presses keys and buttons; and goes to the session while attached", async () => {
+  await using screen = await start("few");
+  const click = (column: number, row: number): Promise<void> =>
+    screen.type(`\u001b[<0;${column};${row}M\u001b[<0;${column};${row}m`);
+  await click(10, 4);
+  await screen.see(SELECTED("beta"));
+  await click(10, 4);
+  await screen.see("beta on agent-1 is not running");
+  const lines = (await screen.screen()).split("\n");
+  const row = lines.findIndex((text) => text.includes("Cancel"));
+  await click((lines[row] ?? "").indexOf("Cancel") + 1, row + 1);
+  await screen.seeNot("is not running");
+  const keys = (await screen.screen()).trimEnd().split("\n");
+  await click((keys.at(-1) ?? "").indexOf("help") + 1, keys.length);
+  await screen.see("detach everybody, it runs on");
+  await screen.key("Escape");
+  await screen.seeNot("detach everybody");
+  await screen.type("\u001b[<65;10;10M");
+  await screen.see(SELECTED("slow"));
+  await screen.key("Home", "Enter");
+  await screen.see("attached to alpha");
+  expect((await screen.modes()).mouse).toBe(false);
+  await screen.key("C-b", "d");
+  await screen.see("back from alpha");
+  expect((await screen.modes()).mouse).toBe(true);
+});
+
+test("names, titles and messages with escape sequences reach no terminal; wide characters keep the columns", async () => {
+  await using screen = await start("hostile");
+  const before = await screen.leaks();
+  const list = await screen.see("bad");
+  expect(list).toMatch(/^ convocate {2}fake/);
+  expect(list).toContain("目录");
+  const [, evil, wide] = /^(.*evil.*)$[^]*^(.*wide.*)$/m.exec(list) ?? [];
+  expect(evil).toMatch(/ago$|now$/);
+  expect(wide).toMatch(/ago$|now$/);
+  await screen.key("E");
+  await screen.see("Edit");
+  await screen.key("Escape", "Enter");
+  await screen.see("Docker has a problem");
+  await screen.key("Escape", "S");
+  await screen.see("Release");
+  const after = await screen.leaks();
+  expect(after).toEqual({ ...before, clipboard: null, bell: false });
+  expect(after.title).not.toContain("evil");
+});
