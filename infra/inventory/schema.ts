@@ -47,6 +47,8 @@ const HostSettings = z.strictObject({
   port: Port,
   /** Private key file, relative to the inventory; the SSH agent when left out. */
   identityFile: z.string().min(1),
+  /** As `Europe/Berlin`; what the host has when left out. */
+  timeZone: z.string().regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, "must be a time zone, as Europe/Berlin"),
 });
 
 const SessionSettings = z.strictObject({

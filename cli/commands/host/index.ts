@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { count, withInitOptions, withStack, type InitOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
+import type { InstallOptions } from "./install.js";
 import type { PlanOptions } from "./plan.js";
 import type { RemoveOptions } from "./remove.js";
 import type { UpdateOptions } from "./update.js";
@@ -20,6 +21,15 @@ export function hostCommands(): Command[] {
       .action(async (options: InitOptions & { shellHost?: true }) => {
         const { init } = await import("./init.js");
         await init("agent", options);
+      }),
+    withInitOptions(new Command("install"))
+      .description("get a host ready: packages, service user, time zone, firewall, our Node, security upgrades")
+      .option("--shell", "a host that is not in the inventory yet is to be the shell host; an agent when left out")
+      .option("--dist-upgrade", "upgrade every package, and reboot when that is needed; never this machine")
+      .option("--no-upgrades", "leave security upgrades out")
+      .action(async (options: InstallOptions) => {
+        const { install } = await import("./install.js");
+        await install(options);
       }),
     withStack(new Command("plan"))
       .description("what would change, drift included; exit code 2 when anything would")
