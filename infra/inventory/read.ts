@@ -49,6 +49,7 @@ export interface Inventory {
   agents: InventoryAgent[];
   service: InventoryFile["service"];
   image: InventoryFile["image"];
+  certificates: InventoryFile["certificates"];
 }
 
 type HostFile = InventoryFile["shell"] | InventoryFile["agents"][number];
@@ -132,6 +133,7 @@ class Resolver {
       }),
       service: file.service,
       image: file.image,
+      certificates: file.certificates,
     };
   }
 

@@ -123,6 +123,13 @@ export const InventoryFile = z.strictObject({
       home: HomePath.default("/home/claude"),
     })
     .prefault({}),
+  /** Of log forwarding. */
+  certificates: z
+    .strictObject({
+      /** Another number replaces the authority and every certificate; `init-shell --rotate-ca` counts it up. Default 1. */
+      generation: z.int().min(1).default(1),
+    })
+    .prefault({}),
   image: z
     .strictObject({
       /** Base image; made from Debian packages when left out. */

@@ -44,7 +44,7 @@ test("install gets a bare host ready: user, packages, firewall with ssh open, ou
   const seen = await lab.sh(
     "shell",
     `id -u claude; dpkg-query -W -f '\${Package}\\n' rsyslog-gnutls tmux dnsmasq; ufw status | grep -E '^(22/tcp|8080/tcp) ' | awk '{print $1, $2}'
-     ls -d /usr/local/lib/convocate/node/*/bin/node | wc -l; ls /etc/systemd/system/convocate* 2>/dev/null | wc -l`,
+     ls -d /usr/local/lib/convocate/node/*/bin/node | wc -l; find /etc/systemd/system -name 'convocate*' | wc -l`,
   );
   expect(seen).toBe("1337\ndnsmasq\nrsyslog-gnutls\ntmux\n22/tcp ALLOW\n8080/tcp ALLOW\n1\n0\n");
 }, 900_000);

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { count, withInitOptions, withStack, type InitOptions } from "./options.js";
+import { count, withInitOptions, withStack, type RoleOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
 import type { InstallOptions } from "./install.js";
 import type { PlanOptions } from "./plan.js";
@@ -11,14 +11,19 @@ export function hostCommands(): Command[] {
   return [
     withInitOptions(new Command("init-shell"))
       .description("make a host the cluster's shell host, or repair it: edits the inventory, then rolls out")
-      .action(async (options: InitOptions) => {
+      .option("--rotate-ca", "replace the certificate authority of log forwarding, and every certificate with it")
+      .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("shell", options);
       }),
     withInitOptions(new Command("init-agent"))
       .description("make a host an agent of the cluster, or repair it: edits the inventory, then rolls out")
       .option("--shell-host", "the shell host's machine is to be an agent too")
-      .action(async (options: InitOptions & { shellHost?: true }) => {
+      .option(
+        "--rotate-keys",
+        "new keys between the shell host and this agent, accepted before the old ones are dropped",
+      )
+      .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("agent", options);
       }),

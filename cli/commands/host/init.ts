@@ -1,12 +1,15 @@
 import { homedir } from "node:os";
 import { relative, resolve } from "node:path";
+import { ConvocateError } from "../../../runtime/domain/index.js";
 import { refuseClashes, type WantedPort } from "../../../infra/host/clashes.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
+  hostsOf,
   InventoryEdit,
   inventoryPath,
   parseInventory,
+  readInventory,
   type Inventory,
   type InventoryAgent,
   type InventoryShell,
@@ -17,21 +20,39 @@ import { rollout } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
-import { others } from "./hosts.js";
-import { hostKeyPolicy, type InitOptions } from "./options.js";
+import { others, withReached } from "./hosts.js";
+import { hostKeyPolicy, type InitOptions, type RoleOptions } from "./options.js";
+import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
 
 /** Puts a host into the inventory, pins its key at the first contact, and makes it match. Run again, it repairs drift. */
-export async function init(role: Role, options: InitOptions & { shellHost?: true }): Promise<void> {
+export async function init(role: Role, options: RoleOptions): Promise<void> {
   const { inventory, name } = await enlist(role, options);
   await rollOut(inventory, options.stack, role, name);
+  if (options.rotateCa) await rotateAuthority(options.stack);
+  if (options.rotateKeys) await rotateKeys(inventory, name, () => rollOut(inventory, options.stack, role, name));
+}
+
+/** Every agent's certificate is of the old authority, so all hosts take part, or none. */
+async function rotateAuthority(stack: string): Promise<void> {
+  const path = inventoryPath(checkoutRoot(), stack);
+  await withReached(hostsOf(readInventory(path)), async ({ unreachable }) => {
+    if (unreachable.length > 0)
+      throw new ConvocateError(
+        "UNREACHABLE",
+        `${unreachable.map(({ name }) => name).join(", ")} would be shut out of log forwarding: the authority was not replaced`,
+      );
+    const edit = InventoryEdit.open(path);
+    edit.nextAuthority();
+    edit.save();
+    const inventory = readInventory(path);
+    const done = await roll(rollout, { stack, inventory, leave: [] });
+    process.stdout.write(`${inventory.cluster}: a new authority, and every certificate anew (${counted(done)})\n`);
+  });
 }
 
 /** A host's entry in the inventory, with its key pinned; the host was logged in to, and nothing clashes. */
-export async function enlist(
-  role: Role,
-  options: InitOptions & { shellHost?: true },
-): Promise<{ inventory: Inventory; name: string }> {
+export async function enlist(role: Role, options: RoleOptions): Promise<{ inventory: Inventory; name: string }> {
   const path = inventoryPath(checkoutRoot(), options.stack);
   const edit = InventoryEdit.open(path, role === "shell" ? `cluster: ${options.stack.toLowerCase()}\n` : undefined);
   const entry = entryFor(edit, role, options);
