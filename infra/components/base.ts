@@ -8,6 +8,7 @@ import { Packages } from "../resources/packages/resource.js";
 import { Runtime } from "../resources/runtime/resource.js";
 import { ServiceUser } from "../resources/service-user/resource.js";
 import { LOGIN_SHELL } from "./texts/login-shell.js";
+import { TimeZone } from "../resources/time-zone/resource.js";
 import { rsyslogDropIn } from "./texts/rsyslog.js";
 import type { Common } from "./common.js";
 
@@ -75,6 +76,8 @@ export class Base extends pulumi.ComponentResource {
       },
       { parent: this },
     );
+    if (machine.timeZone !== undefined)
+      new TimeZone(`${name}/time-zone`, { host, zone: machine.timeZone }, { parent: this });
     this.registerOutputs();
   }
 }

@@ -60,6 +60,7 @@ const inventory = (agents: InventoryAgent[]): Inventory => ({
   agents,
   service: { user: "claude", uid: 1337, gid: 1337, home: "/home/claude" },
   image: {},
+  certificates: { generation: 1 },
 });
 
 async function declare(agents: InventoryAgent[]): Promise<Record<string, string>> {

@@ -34,7 +34,11 @@ export class Cluster extends pulumi.ComponentResource {
     ]);
     const authority = new CertificateAuthority(
       `${inventory.cluster}/log-authority`,
-      { commonName: `convocate ${inventory.cluster}`.slice(0, 64) },
+      {
+        commonName: `convocate ${inventory.cluster}`.slice(0, 64),
+        // Left out while it is the first, so that clusters that never changed theirs differ in nothing.
+        ...(inventory.certificates.generation > 1 && { generation: inventory.certificates.generation }),
+      },
       { parent: this },
     );
     const shellHost = new ShellHost({ shell, agents: inventory.agents, base: shellBase, authority, common }, this);

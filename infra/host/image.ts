@@ -1,15 +1,6 @@
-import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { createWriteStream, rmSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { join } from "node:path";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { constants, createZstdCompress } from "node:zlib";
 import { z } from "zod";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
-import { cacheRoot } from "./checkout.js";
 import { runScript, withSignal } from "./script.js";
 
 export interface ImageFound {
@@ -69,71 +60,33 @@ export async function findImage(
   );
 }
 
-export interface ExportedImage {
-  path: string;
-  sha256: string;
-  bytes: number;
-}
-
-const exports = new Map<string, Promise<ExportedImage>>();
+/** The layers of every image, in their order, a JSON list a line. */
+const LAYERS = `
+ids=$(docker image ls --all --quiet --no-trunc | sort -u)
+[ -z "$ids" ] || docker image inspect --format '{{json .RootFS.Layers}}' -- $ids 2>/dev/null || :`;
 
 /**
- * `docker save` of an image of this machine, packed with zstd into a file: once for every agent that this process serves.
- * The file goes when the process ends; those of processes that were killed go at the next export a day later.
+ * How many of an image's layers, from the bottom up, one of these images has too. Docker knows a layer by all that is below
+ * it, so only a common beginning counts. Pure.
  */
-export function exportImage(tag: string, imageId: string, signal: AbortSignal): Promise<ExportedImage> {
-  let promise = exports.get(imageId);
-  if (!promise) {
-    promise = save(tag, signal);
-    exports.set(imageId, promise);
-    // A failed one may be tried again.
-    promise.catch(() => exports.delete(imageId));
-  }
-  return promise;
+export function commonLayers(wanted: readonly string[], images: readonly (readonly string[])[]): number {
+  const common = (layers: readonly string[]): number => {
+    const end = wanted.findIndex((layer, i) => layers[i] !== layer);
+    return end < 0 ? wanted.length : end;
+  };
+  return Math.max(0, ...images.map(common));
 }
 
-const STALE_MS = 86_400_000;
-
-/** Not in /tmp, which may be memory. */
-async function exportFolder(): Promise<string> {
-  const parent = join(cacheRoot(), "exports");
-  await mkdir(parent, { recursive: true, mode: 0o700 });
-  for (const name of await readdir(parent)) {
-    const path = join(parent, name);
-    const age =
-      Date.now() -
-      (await stat(path).then(
-        (found) => found.mtimeMs,
-        () => Date.now(),
-      ));
-    if (age > STALE_MS) await rm(path, { recursive: true, force: true });
-  }
-  const folder = await mkdtemp(join(parent, "image-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
-async function save(tag: string, signal: AbortSignal): Promise<ExportedImage> {
-  const path = join(await exportFolder(), "image.tar.zst");
-  const hash = createHash("sha256");
-  let bytes = 0;
-  const count = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      done(null, chunk);
-    },
-  });
-  const child = spawn("docker", ["save", "--", tag], { stdio: ["ignore", "pipe", "pipe"], signal });
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-2000)));
-  const ended = new Promise<number | null>((resolve, reject) => child.once("error", reject).once("close", resolve));
-  const packer = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-  const [code] = await Promise.all([ended, pipeline(child.stdout, packer, count, createWriteStream(path), { signal })]);
-  if (code !== 0)
-    throw new ConvocateError(
-      "DOCKER_ERROR",
-      `docker save ${tag} failed on this machine: ${said.trim() || `exit ${code}`}`,
-    );
-  return { path, sha256: hash.digest("hex"), bytes };
+/** How many of these layers a host has already. */
+export async function layersThere(
+  connection: Connection,
+  wanted: readonly string[],
+  signal?: AbortSignal,
+): Promise<number> {
+  const { stdout } = await runScript(connection, LAYERS, [], { timeoutMs: 120_000, ...withSignal(signal) });
+  const images = stdout
+    .split("\n")
+    .filter((line) => line.startsWith("["))
+    .map((line) => z.array(z.string()).parse(JSON.parse(line)));
+  return commonLayers(wanted, images);
 }

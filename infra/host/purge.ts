@@ -31,7 +31,7 @@ if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
   [ -z "$ids" ] || docker rm --force --volumes $ids >/dev/null
   images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' convocate)
   [ -z "$images" ] || docker image rm --force -- $images >/dev/null
-  networks=$(docker network ls --quiet --filter label=convocate.network)
+  networks=$(docker network ls --quiet --filter name='^convocate$')
   [ -z "$networks" ] || docker network rm -- $networks >/dev/null
 fi
 rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \

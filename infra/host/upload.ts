@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, type ReadStream } from "node:fs";
+import { pipeline, Transform, type Readable } from "node:stream";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
 import { runScript, withSignal } from "./script.js";
@@ -23,6 +24,8 @@ export interface Upload {
   sha256: string;
   /** Default 10 minutes: 126 MB of a runtime over a slow line. */
   timeoutMs?: number;
+  /** Called about once a second with how many bytes of `from` have gone. */
+  sent?: (bytes: number) => void;
 }
 
 /** Prints the hash of what arrived and exits 9 when it is not the one that was announced. */
@@ -44,6 +47,26 @@ sync -- "$tmp"
 mv -fT -- "$tmp" "$to"
 sync -- "$folder"`;
 
+const TELL_MS = 1_000;
+
+function counted(source: ReadStream, sent: Upload["sent"]): Readable {
+  if (!sent) return source;
+  let bytes = 0;
+  let told = Date.now();
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      if (Date.now() - told >= TELL_MS) {
+        told = Date.now();
+        sent(bytes);
+      }
+      done(null, chunk);
+    },
+  });
+  // Whoever destroys the counter ends the reading; a failed read fails the counter.
+  return pipeline(source, counter, () => undefined);
+}
+
 /** Sends one large file, verified on the host before it gets its name. */
 export async function upload(connection: Connection, file: Upload, signal?: AbortSignal): Promise<void> {
   const { exitCode, stdout, stderr } = await runScript(
@@ -51,7 +74,7 @@ export async function upload(connection: Connection, file: Upload, signal?: Abor
     RECEIVE,
     [file.to, file.mode, file.sha256, file.packed],
     {
-      input: createReadStream(file.from, { highWaterMark: 256 * 1024 }),
+      input: counted(createReadStream(file.from, { highWaterMark: 256 * 1024 }), file.sent),
       timeoutMs: file.timeoutMs ?? 600_000,
       allowFailure: true,
       ...withSignal(signal),

@@ -108,6 +108,13 @@ export class InventoryEdit {
       if (value !== undefined && map.get(key) !== value) map.set(key, value);
   }
 
+  /** Asks for another certificate authority than the one there is. */
+  nextAuthority(): void {
+    const path = ["certificates", "generation"];
+    const now = this.#document.getIn(path);
+    this.#document.setIn(path, (typeof now === "number" ? now : 1) + 1);
+  }
+
   /** Takes the agent of that name out, with the comments that stand at it. */
   remove(name: string): void {
     const agents = this.#document.get("agents");

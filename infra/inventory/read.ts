@@ -18,6 +18,8 @@ export interface InventoryHost {
   clusterAddress: string;
   /** tcp port of sshd, for the firewall. */
   sshPort: number;
+  /** As `Europe/Berlin`; the host keeps its own when left out. */
+  timeZone?: string;
 }
 
 export interface InventoryShell extends InventoryHost {
@@ -47,6 +49,7 @@ export interface Inventory {
   agents: InventoryAgent[];
   service: InventoryFile["service"];
   image: InventoryFile["image"];
+  certificates: InventoryFile["certificates"];
 }
 
 type HostFile = InventoryFile["shell"] | InventoryFile["agents"][number];
@@ -130,6 +133,7 @@ class Resolver {
       }),
       service: file.service,
       image: file.image,
+      certificates: file.certificates,
     };
   }
 
@@ -137,8 +141,16 @@ class Resolver {
     const { defaults } = this.file;
     const { name } = entry;
     const sshPort = entry.port ?? defaults.port ?? 22;
+    const timeZone = entry.timeZone ?? defaults.timeZone;
+    const zone = timeZone === undefined ? {} : { timeZone };
     if (entry.address === "local")
-      return { name, host: { via: "local", name }, clusterAddress: entry.clusterAddress ?? "127.0.0.1", sshPort };
+      return {
+        name,
+        host: { via: "local", name },
+        clusterAddress: entry.clusterAddress ?? "127.0.0.1",
+        sshPort,
+        ...zone,
+      };
     const identityFile = entry.identityFile ?? defaults.identityFile;
     const hostKeys = entry.hostKey ? [keyOnly(entry.hostKey)] : this.#knownHosts.keysOf(entry.address, sshPort);
     if (hostKeys.length === 0) problems.push(this.#missingKey(name, path));
@@ -155,6 +167,7 @@ class Resolver {
       },
       clusterAddress: entry.clusterAddress ?? entry.address,
       sshPort,
+      ...zone,
     };
   }
 

@@ -47,6 +47,8 @@ const HostSettings = z.strictObject({
   port: Port,
   /** Private key file, relative to the inventory; the SSH agent when left out. */
   identityFile: z.string().min(1),
+  /** As `Europe/Berlin`; what the host has when left out. */
+  timeZone: z.string().regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, "must be a time zone, as Europe/Berlin"),
 });
 
 const SessionSettings = z.strictObject({
@@ -119,6 +121,13 @@ export const InventoryFile = z.strictObject({
       uid: z.int().min(100).max(60000).default(1337),
       gid: z.int().min(100).max(60000).default(1337),
       home: HomePath.default("/home/claude"),
+    })
+    .prefault({}),
+  /** Of log forwarding. */
+  certificates: z
+    .strictObject({
+      /** Another number replaces the authority and every certificate; `init-shell --rotate-ca` counts it up. Default 1. */
+      generation: z.int().min(1).default(1),
     })
     .prefault({}),
   image: z

@@ -16,6 +16,7 @@ import { runtime } from "./runtime/lifecycle.js";
 import { serviceUser } from "./service-user/lifecycle.js";
 import { sessionFirewall } from "./session-firewall/lifecycle.js";
 import { slice } from "./slice/lifecycle.js";
+import { timeZone } from "./time-zone/lifecycle.js";
 import { token } from "./token/lifecycle.js";
 import { unit } from "./unit/lifecycle.js";
 
@@ -41,6 +42,7 @@ export const lifecycles = [
   serviceUser,
   sessionFirewall,
   slice,
+  timeZone,
   token,
   unit,
 ] as unknown as readonly Lifecycle[];

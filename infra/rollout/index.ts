@@ -1,5 +1,5 @@
 export type { Difference, Operation, ResourceName, RolloutEvent } from "./events.js";
-export { excluded } from "./exclude.js";
+export { baseOf, excluded } from "./exclude.js";
 export { destroy, plan, rollout, type Plan, type PlannedChange } from "./plan.js";
 export { reach, type Reached, type Unreachable } from "./reach.js";
 export { resourceNames, type RolloutOptions } from "./stack.js";

@@ -10,6 +10,8 @@ export interface RolloutOptions {
   stack: string;
   /** Patterns of URNs to leave alone (`excluded`). */
   exclude?: readonly string[];
+  /** Patterns of URNs to work on alone; everything when left out. */
+  target?: readonly string[];
   /** For the program and the provider, beside what `script/pulumi` sets. */
   variables?: Readonly<Record<string, string>>;
   onEvent?: (event: RolloutEvent) => void;
@@ -43,8 +45,9 @@ export async function runOnStack(operation: "preview" | "up" | "destroy", option
   };
   try {
     const stack = await openStack(options);
-    const exclude = [...(options.exclude ?? [])];
-    const engineOptions = { onEvent, refresh: true, exclude, ...(signal && { signal }) };
+    // The engine takes one or the other.
+    const which = options.target ? { target: [...options.target] } : { exclude: [...(options.exclude ?? [])] };
+    const engineOptions = { onEvent, refresh: true, ...which, ...(signal && { signal }) };
     if (operation === "preview") await stack.preview(engineOptions);
     else if (operation === "up") await stack.up({ ...engineOptions, suppressOutputs: true });
     else await stack.destroy({ ...engineOptions, suppressOutputs: true });

@@ -1,6 +1,7 @@
 import { Command } from "commander";
-import { count, withInitOptions, withStack, type InitOptions } from "./options.js";
+import { count, withInitOptions, withStack, type RoleOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
+import type { InstallOptions } from "./install.js";
 import type { PlanOptions } from "./plan.js";
 import type { RemoveOptions } from "./remove.js";
 import type { UpdateOptions } from "./update.js";
@@ -10,16 +11,30 @@ export function hostCommands(): Command[] {
   return [
     withInitOptions(new Command("init-shell"))
       .description("make a host the cluster's shell host, or repair it: edits the inventory, then rolls out")
-      .action(async (options: InitOptions) => {
+      .option("--rotate-ca", "replace the certificate authority of log forwarding, and every certificate with it")
+      .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("shell", options);
       }),
     withInitOptions(new Command("init-agent"))
       .description("make a host an agent of the cluster, or repair it: edits the inventory, then rolls out")
       .option("--shell-host", "the shell host's machine is to be an agent too")
-      .action(async (options: InitOptions & { shellHost?: true }) => {
+      .option(
+        "--rotate-keys",
+        "new keys between the shell host and this agent, accepted before the old ones are dropped",
+      )
+      .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("agent", options);
+      }),
+    withInitOptions(new Command("install"))
+      .description("get a host ready: packages, service user, time zone, firewall, our Node, security upgrades")
+      .option("--shell", "a host that is not in the inventory yet is to be the shell host; an agent when left out")
+      .option("--dist-upgrade", "upgrade every package, and reboot when that is needed; never this machine")
+      .option("--no-upgrades", "leave security upgrades out")
+      .action(async (options: InstallOptions) => {
+        const { install } = await import("./install.js");
+        await install(options);
       }),
     withStack(new Command("plan"))
       .description("what would change, drift included; exit code 2 when anything would")

@@ -1,13 +1,18 @@
 import { homedir } from "node:os";
 import { relative, resolve } from "node:path";
 import { ConvocateError } from "../../../runtime/domain/index.js";
+import { refuseClashes, type WantedPort } from "../../../infra/host/clashes.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
+  hostsOf,
   InventoryEdit,
   inventoryPath,
   parseInventory,
+  readInventory,
   type Inventory,
+  type InventoryAgent,
+  type InventoryShell,
   type RawEntry,
   type Role,
 } from "../../../infra/inventory/index.js";
@@ -15,12 +20,39 @@ import { rollout } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
-import { others } from "./hosts.js";
-import { hostKeyPolicy, type InitOptions } from "./options.js";
+import { others, withReached } from "./hosts.js";
+import { hostKeyPolicy, type InitOptions, type RoleOptions } from "./options.js";
+import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
 
 /** Puts a host into the inventory, pins its key at the first contact, and makes it match. Run again, it repairs drift. */
-export async function init(role: Role, options: InitOptions & { shellHost?: true }): Promise<void> {
+export async function init(role: Role, options: RoleOptions): Promise<void> {
+  const { inventory, name } = await enlist(role, options);
+  await rollOut(inventory, options.stack, role, name);
+  if (options.rotateCa) await rotateAuthority(options.stack);
+  if (options.rotateKeys) await rotateKeys(inventory, name, () => rollOut(inventory, options.stack, role, name));
+}
+
+/** Every agent's certificate is of the old authority, so all hosts take part, or none. */
+async function rotateAuthority(stack: string): Promise<void> {
+  const path = inventoryPath(checkoutRoot(), stack);
+  await withReached(hostsOf(readInventory(path)), async ({ unreachable }) => {
+    if (unreachable.length > 0)
+      throw new ConvocateError(
+        "UNREACHABLE",
+        `${unreachable.map(({ name }) => name).join(", ")} would be shut out of log forwarding: the authority was not replaced`,
+      );
+    const edit = InventoryEdit.open(path);
+    edit.nextAuthority();
+    edit.save();
+    const inventory = readInventory(path);
+    const done = await roll(rollout, { stack, inventory, leave: [] });
+    process.stdout.write(`${inventory.cluster}: a new authority, and every certificate anew (${counted(done)})\n`);
+  });
+}
+
+/** A host's entry in the inventory, with its key pinned; the host was logged in to, and nothing clashes. */
+export async function enlist(role: Role, options: RoleOptions): Promise<{ inventory: Inventory; name: string }> {
   const path = inventoryPath(checkoutRoot(), options.stack);
   const edit = InventoryEdit.open(path, role === "shell" ? `cluster: ${options.stack.toLowerCase()}\n` : undefined);
   const entry = entryFor(edit, role, options);
@@ -38,9 +70,9 @@ export async function init(role: Role, options: InitOptions & { shellHost?: true
 
   // Tried before it is kept: a mistyped option leaves the inventory as it was.
   const inventory = parseInventory(edit.toString(), path);
-  await tryLogin(inventory, changed);
+  await tryHost(inventory, changed);
   if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${changed.name} is written\n`);
-  await rollOut(inventory, options.stack, role, changed.name);
+  return { inventory, name: changed.name };
 }
 
 async function newHostKey(entry: RawEntry, edit: InventoryEdit, options: InitOptions): Promise<string> {
@@ -48,14 +80,25 @@ async function newHostKey(entry: RawEntry, edit: InventoryEdit, options: InitOpt
   return await firstContact(at, hostKeyPolicy(options), interruptSignal);
 }
 
-async function tryLogin(inventory: Inventory, entry: RawEntry): Promise<void> {
-  const hosts = entry.role === "shell" ? [inventory.shell] : inventory.agents;
-  const host = hosts.find(({ name }) => name === entry.name)?.host;
-  if (!host) throw new ConvocateError("INTERNAL", `${entry.name} was put into the inventory and is not there`);
+async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
+  const agent = inventory.agents.find(({ name }) => entry.role === "agent" && name === entry.name);
+  const host = agent?.host ?? inventory.shell.host;
   await using pool = createPool();
   const connection = await pool.connect(host, interruptSignal);
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
+  await refuseClashes(connection, agent ? agentPorts(agent) : shellPorts(inventory.shell), interruptSignal);
 }
+
+/** Node calls its process's first thread MainThread, and so does ss. */
+const NODE = ["MainThread", "node"];
+const agentPorts = ({ agentPort }: InventoryAgent): WantedPort[] => [
+  { port: agentPort, what: "convocate-agent", ours: NODE },
+];
+const shellPorts = ({ statusPort }: InventoryShell): WantedPort[] => [
+  { port: statusPort, what: "convocate-status", ours: NODE },
+  { port: 514, what: "the log server", ours: ["rsyslogd"] },
+  { port: 53, what: "dnsmasq", ours: ["dnsmasq", "systemd-resolve"] },
+];
 
 /** The same program as `pulumi up`, less what belongs to agents that were not meant. */
 async function rollOut(inventory: Inventory, stack: string, role: Role, name: string): Promise<void> {

@@ -16,6 +16,13 @@ export interface InitOptions {
   acceptNewHostKey?: true;
 }
 
+/** What only one of them has. */
+export interface RoleOptions extends InitOptions {
+  shellHost?: true;
+  rotateCa?: true;
+  rotateKeys?: true;
+}
+
 /** A whole number from 1 to 50, the most hosts that a cluster has. */
 export function count(text: string): number {
   const number = /^\d{1,2}$/.test(text) ? Number(text) : 0;

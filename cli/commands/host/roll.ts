@@ -10,6 +10,8 @@ export interface Rolling {
   leave: readonly string[];
   /** It cannot be reached: what agents have there is left alone too. */
   shellIsSilent?: boolean;
+  /** Patterns of URNs to work on alone, instead of hosts to leave alone. */
+  target?: readonly string[];
   variables?: Readonly<Record<string, string>>;
   /** Whether steps that are done are said; a plan has done none. Default true. */
   announced?: boolean;
@@ -17,12 +19,12 @@ export interface Rolling {
 
 /** Runs one of the rollout's operations with progress on stderr. */
 export async function roll(operation: (options: RolloutOptions) => Promise<Plan>, rolling: Rolling): Promise<Plan> {
-  const { stack, inventory, leave, shellIsSilent = false, variables, announced = true } = rolling;
+  const { stack, inventory, leave, shellIsSilent = false, target, variables, announced = true } = rolling;
   const progress = createProgress(process.stderr, announced);
   try {
     return await operation({
       stack,
-      exclude: excluded(inventory, leave, { shellIsSilent }),
+      ...(target ? { target } : { exclude: excluded(inventory, leave, { shellIsSilent }) }),
       ...(variables && { variables }),
       onEvent: (event) => progress.take(event),
       // The engine hears a terminal's Ctrl-C itself.

@@ -4,7 +4,11 @@ import { newAuthority, daysLeft, type IssuedCertificate } from "../../host/certi
 import type { Lifecycle } from "../lifecycle.js";
 import { change } from "../shared.js";
 
-const Inputs = z.object({ commonName: z.string().min(1).max(64) });
+const Inputs = z.object({
+  commonName: z.string().min(1).max(64),
+  /** Counted up by the operator, to have another authority. A state of an earlier release has none, which is the first. */
+  generation: z.int().min(1).default(1),
+});
 type Inputs = z.infer<typeof Inputs>;
 type State = Inputs & IssuedCertificate;
 
@@ -19,6 +23,8 @@ export const certificateAuthority: Lifecycle<Inputs, State> = {
   volatileOutputs: ["certPem", "keyPem"],
   diff: (state, inputs) => [
     ...(state.commonName === inputs.commonName ? [] : [change("commonName")]),
+    // Earlier releases kept none.
+    ...(((state.generation as number | undefined) ?? 1) === inputs.generation ? [] : [change("generation")]),
     ...(daysLeft(state.certPem, Date.now()) >= RENEW_DAYS ? [] : [change("notAfter")]),
   ],
   async create(inputs) {

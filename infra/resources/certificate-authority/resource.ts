@@ -4,6 +4,8 @@ import { ConvocateResource } from "../resource.js";
 export interface CertificateAuthorityArgs {
   /** What its certificate calls itself. */
   commonName: string;
+  /** Another number makes another authority; default 1. */
+  generation?: number;
 }
 
 /** A certificate authority of RSA-3072 for ten years, made anew with all it signed when 60 days are left. */

@@ -2,7 +2,8 @@ import { z } from "zod";
 import { agentPaths, ConvocateError } from "../../../runtime/domain/index.js";
 import type { Connection } from "../../connection/types.js";
 import { removeEntries, writeEntries } from "../../host/files.js";
-import { exportImage, findImage, type ImageFound } from "../../host/image.js";
+import { exportImage } from "../../host/image-export.js";
+import { findImage, layersThere, type ImageFound } from "../../host/image.js";
 import { runScript } from "../../host/script.js";
 import { upload } from "../../host/upload.js";
 import { THIS_MACHINE, type Lifecycle, type LifecycleContext } from "../lifecycle.js";
@@ -44,27 +45,27 @@ root=$(docker info --format '{{.DockerRootDir}}')
 df --output=avail -B1 -- "$root" | tail -n 1
 docker version --format '{{.Server.Arch}}'`;
 
-/** Unpacked, beside what arrived, and a tenth for what Docker adds. */
-const ROOM_FACTOR = 1.6;
+/** What Docker adds to the layers themselves. */
+const ROOM_FACTOR = 1.1;
+const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
 
-async function checkRoom(connection: Connection, source: ImageFound, tag: string, signal: AbortSignal): Promise<void> {
+async function checkArchitecture(
+  connection: Connection,
+  source: ImageFound,
+  tag: string,
+  signal: AbortSignal,
+): Promise<number> {
   const { stdout } = await runScript(connection, ROOM, [], { signal });
   const [free = "0", arch = ""] = stdout
     .trim()
     .split("\n")
     .map((text) => text.trim());
-  const needs = Math.ceil(source.sizeBytes * ROOM_FACTOR);
-  const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
-  if (Number(free) < needs)
-    throw new ConvocateError(
-      "IO_ERROR",
-      `${connection.host.name}: ${tag} needs ${mb(needs)} where Docker keeps images, ${mb(Number(free))} are free; make room there`,
-    );
   if (arch !== source.architecture)
     throw new ConvocateError(
       "UNSUPPORTED_HOST",
       `${connection.host.name}: ${tag} was built for ${source.architecture}, this host is ${arch}; provision it from a machine like it`,
     );
+  return Number(free);
 }
 
 /** The archive goes away whether it could be loaded or not. */
@@ -87,13 +88,45 @@ async function send(connection: Connection, inputs: Inputs, context: LifecycleCo
     await connection.run(["docker", "tag", inputs.imageId, inputs.tag], { signal });
     return;
   }
-  await checkRoom(connection, source, inputs.tag, signal);
-  progress(`packing ${inputs.tag}`);
-  const packed = await exportImage(inputs.tag, inputs.imageId, signal);
-  progress(`sending ${inputs.tag}, ${Math.ceil(packed.bytes / 1e6)} MB`);
+  const freeBytes = await checkArchitecture(connection, source, inputs.tag, signal);
+  const skip = await layersThere(connection, inputs.layers, signal);
+  if (skip > 0) {
+    try {
+      await transfer(connection, inputs, skip, freeBytes, context);
+      const loaded = await findImage(connection, inputs.tag, { root: true, signal });
+      if (loaded && isSame(loaded, inputs)) return;
+    } catch (thrown) {
+      // Only what Docker there made of it is worth another try: it may have lost a layer that it had.
+      if (!(thrown instanceof ConvocateError) || thrown.code !== "COMMAND_FAILED") throw thrown;
+    }
+    progress(`${inputs.tag} did not come together from what is there: sending all of it`);
+  }
+  await transfer(connection, inputs, 0, freeBytes, context);
+}
+
+/** Sends the image without its `skip` lowest layers, which the agent has, and loads it there. */
+async function transfer(
+  connection: Connection,
+  inputs: Inputs,
+  skip: number,
+  freeBytes: number,
+  { signal, progress }: LifecycleContext,
+): Promise<void> {
+  const { tag } = inputs;
+  progress(`packing ${tag}`);
+  const packed = await exportImage(tag, inputs.imageId, skip, signal);
+  const needs = Math.ceil(packed.bytes + packed.rawBytes * ROOM_FACTOR);
+  if (freeBytes < needs)
+    throw new ConvocateError(
+      "IO_ERROR",
+      `${connection.host.name}: ${tag} needs ${mb(needs)} where Docker keeps images, ${mb(freeBytes)} are free; make room there`,
+    );
+  const what = skip > 0 ? `${inputs.layers.length - skip} of ${inputs.layers.length} layers of ${tag}` : tag;
+  progress(`sending ${what}, ${mb(packed.bytes)}`);
   const file = { from: packed.path, packed: "plain", to: ARRIVED, mode: "0600", sha256: packed.sha256 } as const;
-  await upload(connection, { ...file, timeoutMs: 3_600_000 }, signal);
-  progress(`loading ${inputs.tag}`);
+  const sent = (bytes: number): void => progress(`sending ${what}, ${mb(bytes)} of ${mb(packed.bytes)}`);
+  await upload(connection, { ...file, timeoutMs: 3_600_000, sent }, signal);
+  progress(`loading ${tag}`);
   await runScript(connection, LOAD, [ARRIVED], { shell: "bash", timeoutMs: 900_000, signal });
 }
 

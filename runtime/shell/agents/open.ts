@@ -259,7 +259,8 @@ class LiveCluster implements Cluster {
     try {
       const agent = this.#agentOf(id);
       const outcome = await attachSession({
-        dial: (dialOptions) => agent.dial(dialOptions),
+        // With the key and address of now: either may have been replaced while the attach was open.
+        dial: (dialOptions) => (this.#agents.get(agent.entry.id) ?? agent).dial(dialOptions),
         id,
         where: agent.entry.name,
         terminal,

@@ -1,0 +1,52 @@
+import { ConvocateError } from "../../runtime/domain/index.js";
+import type { Connection } from "../connection/types.js";
+import { runScript, withSignal } from "./script.js";
+
+/** A port that we are going to listen on, and who of the host may have it already. */
+export interface WantedPort {
+  port: number;
+  what: string;
+  /** Names of processes, as `ss` shows them. */
+  ours: readonly string[];
+}
+
+const LOOK = `
+for port in "$@"; do
+  ss -Hlntup "sport = :$port" | sed -n "s/.*users:((\\"\\([^\\"]*\\)\\".*/$port \\1/p"
+done
+echo ---
+if command -v docker >/dev/null && ! dpkg-query -W -f '\${db:Status-Status}\\n' docker.io docker-ce 2>/dev/null | grep -qx installed; then
+  command -v docker
+fi`;
+
+/** What of a host stands in our way, a line each. Pure. */
+export function parseClashes(host: string, stdout: string, wanted: readonly WantedPort[]): string[] {
+  const [listeners = "", docker = ""] = stdout.split(/^---$/m);
+  const clashes = new Set<string>();
+  for (const line of listeners.trim().split("\n")) {
+    const [port, ...words] = line.split(" ");
+    const process = words.join(" ");
+    const want = wanted.find((one) => String(one.port) === port);
+    if (want && process !== "" && !want.ours.includes(process))
+      clashes.add(
+        `${host}: ${process} listens on port ${want.port}, which ${want.what} needs: stop it, or move it to another port`,
+      );
+  }
+  if (docker.trim() !== "")
+    clashes.add(
+      `${host}: ${docker.trim()} is of neither docker.io nor docker-ce: remove it, or install one of these beside it`,
+    );
+  return [...clashes];
+}
+
+/** REFUSED with every clash, before anything is changed. What is there and fits is kept as it is. */
+export async function refuseClashes(
+  connection: Connection,
+  wanted: readonly WantedPort[],
+  signal?: AbortSignal,
+): Promise<void> {
+  const ports = wanted.map(({ port }) => String(port));
+  const { stdout } = await runScript(connection, LOOK, ports, withSignal(signal));
+  const clashes = parseClashes(connection.host.name, stdout, wanted);
+  if (clashes.length > 0) throw new ConvocateError("REFUSED", clashes.join("\n"));
+}
