@@ -184,10 +184,18 @@ export class Sessions {
 
   /** Clears a stale lock, a live one by force; what was interrupted is taken back. Nothing when there is no lock. */
   async override({ id, force }: OpParams<"override">): Promise<Session> {
+    const { locks, homes, store } = this.#with;
+    const transfer = store.get(id)?.transfer;
+    if (transfer?.state === "moved" && force) {
+      // For an agent that is gone for good: nobody else can say that it has not got the session.
+      await locks.run(id, "move", () => store.update(id, { transfer: undefined }));
+      return await this.get(id);
+    }
     this.find(id);
-    const { locks, homes } = this.#with;
     await locks.clear(id, force, async (operation) => {
       if (operation === "delete") await homes.bringBack(id);
+      // A move that goes on all the same finds that it may not commit.
+      if (operation === "move") await store.update(id, { transfer: undefined });
     });
     return await this.get(id);
   }

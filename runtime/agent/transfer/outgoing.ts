@@ -142,10 +142,11 @@ export class Outgoing {
       if (running) await containers.stop(id);
       await this.#send(session, stream, signal, { changing: false });
       await this.#awaitCommit(id, transfer_id, stream, signal);
+      await this.#stillSent(id, transfer_id);
       await store.update(id, { transfer: { state: "moved", ...transfer } });
       committed = true;
     } finally {
-      if (!committed) {
+      if (!committed && store.get(id)?.transfer?.state === "moving") {
         await store
           .update(id, { transfer: before })
           .catch((error: unknown) => log.error({ session: id, error: String(error) }, "cannot note that it stays"));
@@ -206,6 +207,14 @@ export class Outgoing {
     }
     if (params?.phase !== "commit" || params.id !== id || params.transfer_id !== transferId)
       throw new ConvocateError("BAD_REQUEST", "after an archive only its commit is understood: the session stays here");
+  }
+
+  /** Its lock may have been cleared by force meanwhile: what was sent is then not what is here. */
+  async #stillSent(id: SessionId, transferId: string): Promise<void> {
+    const running = (await this.#with.containers.state(id))?.running ?? false;
+    const transfer = this.#with.store.get(id)?.transfer;
+    if (!running && transfer?.state === "moving" && transfer.id === transferId) return;
+    throw new ConvocateError("SESSION_LOCKED", "its lock was cleared by force while it was sent: it stays here");
   }
 
   async #cancel(id: SessionId, transferId: string): Promise<ExportResult> {

@@ -134,6 +134,33 @@ describe("a move", () => {
     expect(await stage.living()).toEqual([there]);
   });
 
+  test("whose lock is cleared by force may not commit: what was sent is not what is here any more", async () => {
+    const gate = Promise.withResolvers<void>();
+    there.sync = () => gate.promise;
+    const moving = moveSession(session.id, here, there);
+    moving.catch(() => undefined);
+    await until(() => here.store.get(session.id)?.transfer?.state === "moving");
+    await here.sessions.override({ id: session.id, force: true });
+    await here.sessions.restart(session.id, false);
+    gate.resolve();
+    await expect(moving).rejects.toMatchObject({ code: "SESSION_LOCKED" });
+    expect(await stage.living()).toEqual([here]);
+    expect(stage.isRunning(here)).toBe(true);
+  });
+
+  test("to an agent that is gone for good is taken back by force, and by nothing less", async () => {
+    const { peers } = stage.network({ at: 9, when: "before", what: "shell" });
+    await expect(moveSession(session.id, ...peers, { patienceMs: 0 })).rejects.toMatchObject({
+      message: expect.stringContaining("finish it with `convocate move"),
+    });
+    expect(await stage.living()).toEqual([]);
+    const { id } = session;
+    await expect(here.sessions.override({ id, force: false })).rejects.toMatchObject({ code: "SESSION_MOVED" });
+    await here.sessions.override({ id, force: true });
+    expect(await stage.living()).toEqual([here]);
+    expect((await here.sessions.restart(id, false)).status.state).toBe("running");
+  });
+
   test("that did not start there says so and is done", async () => {
     there.docker.images.clear();
     const moved = await moveSession(session.id, here, there);

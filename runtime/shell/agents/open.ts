@@ -210,7 +210,13 @@ class LiveCluster implements Cluster {
       const peer = peerOf(source);
       const look = await peer.call("export", { phase: "look", id }, QUESTION_TIMEOUT_MS);
       if (look.state !== "moved") continue;
-      const target = this.#agent(look.to);
+      const target = this.#agents.get(look.to);
+      if (!target)
+        throw new ConvocateError(
+          "AGENT_NOT_FOUND",
+          `session ${id} moved to agent ${look.to}, which is no agent of this cluster any more: if it is gone for good, take ` +
+            `the session back with \`convocate override ${id} --force\``,
+        );
       const finished = await finishMove(id, look, peer, peerOf(target), options);
       if (finished.state !== "undone") warnings.push(...finished.warnings);
       await Promise.all([source.refresh(QUESTION_TIMEOUT_MS), target.refresh(QUESTION_TIMEOUT_MS)]);
