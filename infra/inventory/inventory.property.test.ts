@@ -1,10 +1,13 @@
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { parse, stringify } from "yaml";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { KnownHosts } from "./knownHosts.js";
 import { parseInventory } from "./read.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 const GOOD = `cluster: prod

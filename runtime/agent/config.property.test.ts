@@ -1,11 +1,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
 import { agentPaths, AgentSettings } from "../domain/index.js";
 import { parseHostPort, readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 let root: string;
 let paths: AgentPaths;

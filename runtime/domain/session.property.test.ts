@@ -1,8 +1,11 @@
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { EVIL_TEXTS, evilJson, evilNumber, evilText } from "../../test/support/hostile.js";
 import { AgentId, newAgentId, newSessionId, SessionId } from "./ids.js";
 import { DnsName, Limits, PublishedPort, RESERVED_PORTS, SessionName, WantedPort } from "./session.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 const LETTERS = Array.from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789");
 

@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { PassThrough, Readable } from "node:stream";
 import { evilText, nested } from "../../test/support/hostile.js";
@@ -9,6 +9,9 @@ import { MAX_DEPTH, parseJson } from "./json.js";
 import { Sparing } from "./log.js";
 import { readFirstLine, readLines } from "./ndjson.js";
 import { parseAuthorizedKeys, parsePrivateKey, parsePublicKey } from "./ssh/keys.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 test("a text is read as JSON reads it, or refused; never is what is read deeper than the bound", () => {
   const text = fc.oneof(

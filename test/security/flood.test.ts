@@ -43,15 +43,16 @@ afterAll(async () => {
   dir[Symbol.dispose]();
 });
 
-test("a line of 96 MB is refused while it comes, costs the server no memory and others no time", async () => {
+test("a line of 256 MB is refused while it comes, costs the server no memory and others no time", async () => {
   await flood(door, 16 * MB, async () => 0);
   const before = await memoryOf(server.pid!);
-  const { answers, pings, mostBytes } = await flood(door, 96 * MB, () => memoryOf(server.pid!));
+  const { answers, pings, mostBytes } = await flood(door, 256 * MB, () => memoryOf(server.pid!));
   expect(answers).toMatchObject([
     { ok: false, code: "LINE_TOO_LONG" },
     { id: 2, ok: true },
   ]);
-  expect(mostBytes - before).toBeLessThan(64 * MB);
+  // What the collector has not come to yet; a busy machine lets it wait.
+  expect(mostBytes - before).toBeLessThan(128 * MB);
   expect(pings.length).toBeGreaterThan(0);
 });
 

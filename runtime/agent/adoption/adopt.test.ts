@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { agentPaths, newSessionId, RESERVED_PORTS } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
@@ -20,6 +20,9 @@ import type { AgentPaths } from "../config.js";
 import { MetadataStore } from "../sessions/metadata.js";
 import { adoptSessions, type Adoption } from "./install.js";
 import type { Service } from "./service.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 let root: string;
 let home: string;
@@ -265,7 +268,7 @@ describe("install", () => {
           }
         },
       ),
-      { numRuns: 150 },
+      { numRuns: 60 },
     );
   });
 });

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../../test/support/hostile.js";
 import { newSessionId, SessionId } from "../../domain/index.js";
@@ -9,6 +9,9 @@ import { silentLog } from "../../protocol/log.js";
 import { containerName } from "../containers/spec.js";
 import { Homes } from "./homes.js";
 import { Metadata, MetadataStore } from "./metadata.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 let root: string;
 let sessions: string;

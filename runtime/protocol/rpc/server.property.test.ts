@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { once } from "node:events";
 import { duplexPair, type Duplex } from "node:stream";
@@ -9,6 +9,9 @@ import { silentLog, type Log } from "../log.js";
 import { MAX_LINE_BYTES, readLines } from "../ndjson.js";
 import { OPS, type Op, type RpcHandlers } from "./ops.js";
 import { serveRpc } from "./server.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 /** What reached a handler: it was good, whatever it was sent as. */
 let reached: { op: string; params: unknown }[] = [];

@@ -1,12 +1,15 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilText } from "../../../test/support/hostile.js";
 import { tempDir } from "../../../test/support/keys.js";
 import { agentKeyFiles } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { parseAddress, Registry, type AgentEntry } from "./registry.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 test("agent-host of any content is a host and a port that can be dialled, or refused with a code", () => {
   const near = fc

@@ -1,4 +1,4 @@
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { PassThrough } from "node:stream";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../../test/support/hostile.js";
@@ -7,6 +7,9 @@ import { silentLog } from "../../protocol/log.js";
 import type { ServedChannel } from "../../protocol/ssh/types.js";
 import type { Intake } from "./intake.js";
 import { receive } from "./receive.js";
+
+// Hundreds of runs, on machines that do other things too.
+jest.setTimeout(120_000);
 
 const A = AgentId.parse("agentaaa");
 const good = (seq: number): object => ({
