@@ -66,7 +66,8 @@ async function removeAgent(options: RemoveOptions, wanted: string, inventory: In
     const connection = connections.get(agent.name);
     if (options.purge && connection)
       await purge(connection, inventory.service, { account: !agent.onShellHost, signal: interruptSignal });
-    process.stdout.write(`${agent.name}: removed (${done})\n`);
+    const words = connection ? "removed" : "removed from the cluster; what is on it is forgotten, not taken away";
+    process.stdout.write(`${agent.name}: ${words} (${done})\n`);
   });
 }
 
