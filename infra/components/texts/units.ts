@@ -65,8 +65,6 @@ ${HARDENED}
 # CHOWN, FOWNER, FSETID, DAC_OVERRIDE: homes are the service user's, closed to others, and copied with owner and mode.
 # KILL: ends tmux clients of lost attaches, which Docker leaves behind. NET_BIND_SERVICE: tcp/222.
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_FSETID CAP_KILL CAP_NET_BIND_SERVICE
-# It measures the homes' sizes at the lowest priority.
-SystemCallFilter=setpriority
 # AF_UNIX: Docker's socket and the sessions' hooks.
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6
 # No ProtectProc, no ProcSubset: it looks whether a process is in a session's container before it ends it, and at the host's
