@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../../runtime/domain/index.js";
 import { AttachReply } from "../../runtime/protocol/attach/header.js";
 import { readFirstLine } from "../../runtime/protocol/ndjson.js";
@@ -14,6 +15,8 @@ const ATTACHES = Number(process.env.CONVOCATE_ATTACHES ?? 10_000);
 const WARM_UP = 500;
 const AT_ONCE = 8;
 const BETWEEN = 1_000;
+/** Of one step of an attach, on a machine that has other things to do. */
+const WAIT_MS = 120_000;
 
 let cluster: TestCluster;
 let door: Door;
@@ -40,15 +43,28 @@ async function attach(connection: SshConnection, at: number): Promise<void> {
   stream.on("error", () => undefined);
   const cols = 80 + (at % 40);
   stream.write(`${JSON.stringify({ id: session.id, cols, rows: 30, mode: "rw", term: "xterm-256color" })}\n`);
-  const reply = AttachReply.parse(JSON.parse(await readFirstLine(stream, { timeoutMs: 60_000 })));
+  const reply = AttachReply.parse(JSON.parse(await readFirstLine(stream, { timeoutMs: WAIT_MS })));
   if (!reply.ok) throw new Error(`${reply.code}: ${reply.error}`);
-  await once(stream, "data", { signal: AbortSignal.timeout(60_000) });
-  const closed = once(stream, "close", { signal: AbortSignal.timeout(60_000) });
+  await within("its first output", once(stream, "data", { signal: AbortSignal.timeout(WAIT_MS) }));
+  const closed = within(
+    at % 2 === 0 ? "its end after Ctrl-b d" : "its end after it was dropped",
+    once(stream, "close", { signal: AbortSignal.timeout(WAIT_MS) }),
+  );
   stream.resume();
   // Ctrl-b d, and what a dropped connection looks like to the agent.
-  if (at % 2 === 0) stream.write("\x02d");
-  else stream.destroy();
+  if (at % 2 === 0) {
+    stream.write("\x02");
+    // tmux takes keys that follow each other within a millisecond for a paste, which binds nothing.
+    await sleep(20);
+    stream.write("d");
+  } else stream.destroy();
   await closed;
+}
+
+async function within(what: string, wait: Promise<unknown>): Promise<void> {
+  await wait.catch((cause: unknown) => {
+    throw new Error(`an attach waited ${WAIT_MS / 1000} s in vain for ${what}`, { cause });
+  });
 }
 
 interface Measured {

@@ -39,6 +39,8 @@ export class SessionsRig implements Disposable {
   step: StepProbe = noProbe;
   clock: Clock = systemClock;
   lockWaitMs = 200;
+  /** Of the host. */
+  boot = "first";
   sessions!: Sessions;
   locks!: Locks;
   store!: MetadataStore;
@@ -93,6 +95,7 @@ export class SessionsRig implements Disposable {
       detachAll: async () => 3,
       logs: (id, options) => docker.logs(containerName(id), options),
       pulse: new DockerPulse(docker, clock),
+      boot: this.boot,
       step,
     });
   }

@@ -1,0 +1,61 @@
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { createParams, SessionsRig } from "../../../test/agent/sessions-rig.js";
+import type { SessionId } from "../../domain/index.js";
+import { containerName } from "../containers/spec.js";
+
+let rig: SessionsRig;
+beforeEach(async () => {
+  rig = await SessionsRig.start();
+});
+afterEach(() => rig[Symbol.dispose]());
+
+const make = async (): Promise<SessionId> => (await rig.sessions.create(createParams({ start: true }))).id;
+const stateOf = async (id: SessionId): Promise<string> => (await rig.sessions.get(id)).status.state;
+/** The host goes down and comes up: every container has ended, and a new agent looks. */
+const reboot = async (): Promise<void> => {
+  for (const [name, { state }] of rig.docker.containers) if (state.running) rig.docker.die(name, 255);
+  rig.boot = "second";
+  await rig.open();
+};
+
+describe("a session and its host's boots", () => {
+  test("one that ran is started again, and goes on with its conversation", async () => {
+    const id = await make();
+    await reboot();
+    expect(await stateOf(id)).toBe("stopped");
+    await rig.sessions.startAfterBoot(id);
+    expect(await stateOf(id)).toBe("running");
+    expect(rig.docker.containers.get(containerName(id))?.spec.Env).toContain("CONVOCATE_RESUME=1");
+    expect(rig.store.get(id)?.runs_in_boot).toBe("second");
+  });
+
+  test("one that was killed, or never ran, is not", async () => {
+    const killed = await make();
+    await rig.sessions.kill(killed);
+    const never = (await rig.sessions.create(createParams())).id;
+    await reboot();
+    for (const id of [killed, never]) {
+      await rig.sessions.startAfterBoot(id);
+      expect(await stateOf(id)).toBe("stopped");
+    }
+  });
+
+  test("one that was killed after the boot, before its turn came, is not", async () => {
+    const id = await make();
+    await reboot();
+    await rig.sessions.kill(id);
+    await rig.sessions.startAfterBoot(id);
+    expect(await stateOf(id)).toBe("stopped");
+  });
+
+  test("one that cannot be started now is still to run, so that the next agent tries", async () => {
+    const id = await make();
+    await reboot();
+    rig.image = null;
+    await expect(rig.sessions.startAfterBoot(id)).rejects.toMatchObject({ code: "IMAGE_NOT_SET" });
+    expect(rig.store.get(id)?.runs_in_boot).toBe("first");
+    rig.image = "convocate:2";
+    await rig.sessions.startAfterBoot(id);
+    expect(await stateOf(id)).toBe("running");
+  });
+});
