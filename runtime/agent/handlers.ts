@@ -5,6 +5,7 @@ import { timestamp, type Clock } from "./clock.js";
 import { COPY_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
+import type { Transfers } from "./transfer/transfers.js";
 
 /** Every op of the agent's RPC, which part of it answers, and by when. */
 export function rpcHandlers(parts: {
@@ -15,11 +16,12 @@ export function rpcHandlers(parts: {
   deadlines: Deadlines;
   /** What a running session's terminal shows. */
   screen: (id: SessionId) => Promise<string[]>;
+  transfers: Pick<Transfers, "handlers">;
   currentImage: () => string | null;
   clock: Clock;
   upSince: number;
 }): RpcHandlers {
-  const { agentId, sessions, settings, capacity, deadlines, screen, currentImage, clock, upSince } = parts;
+  const { agentId, sessions, settings, capacity, transfers, deadlines, screen, currentImage, clock, upSince } = parts;
   return {
     ping: async () => ({
       agent_id: agentId,
@@ -55,6 +57,7 @@ export function rpcHandlers(parts: {
       sessions.find(id);
       return { lines: await deadlines.withDocker("screen", () => screen(id)) };
     },
+    ...transfers.handlers,
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);

@@ -39,6 +39,9 @@ import { MetadataStore } from "./sessions/metadata.js";
 import { recover } from "./sessions/recover.js";
 import { Sessions } from "./sessions/sessions.js";
 import { LiveSettings } from "./settings.js";
+import { TransferRecords } from "./transfer/records.js";
+import { syncFileSystem } from "./transfer/tar.js";
+import { Transfers } from "./transfer/transfers.js";
 
 /** How long the last events may take to reach the shell when the agent stops. */
 const FAREWELL_MS = 1_000;
@@ -173,11 +176,29 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     touch: (id) => sessions.touch(id),
   });
   const attaches = new Set<Promise<void>>();
+  const transfers = started.use(
+    new Transfers({
+      store,
+      records: await TransferRecords.open(paths.transfers, log),
+      sessions,
+      homes,
+      containers,
+      locks,
+      events,
+      owner: settings,
+      admit: async (session) => (await containers.admit(session))[Symbol.dispose](),
+      sync: syncFileSystem,
+      clock,
+      log,
+    }),
+  );
+  await transfers.start();
   const handlers = rpcHandlers({
     agentId,
     sessions,
     settings: live,
     capacity,
+    transfers,
     deadlines: new Deadlines(pulse, clock),
     screen: (id) => captureScreen(docker, settings, id),
     currentImage,
@@ -221,7 +242,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       authorizedKeysPath: paths.authorizedKeys,
       subsystems: {
         [SUBSYSTEM.rpc]: async (channel) => {
-          await serveRpc(channel.stream, handlers, { log });
+          await serveRpc(channel.stream, handlers, { log, streams: transfers.streams });
           channel.exit(0);
         },
         [SUBSYSTEM.attach]: async (channel) => {

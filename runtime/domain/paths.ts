@@ -45,6 +45,8 @@ export const agentPaths = {
   running: "/run/convocate-agent/sessions",
   /** One file per operation in flight: what a crash leaves says what was interrupted. */
   locks: "/var/lib/convocate-agent/locks",
+  /** What other agents sent and is not a session here yet, or was not settled with them. */
+  transfers: "/var/lib/convocate-agent/transfers",
   /** What `settings-set` changed. */
   settingsChange: "/var/lib/convocate-agent/settings.json",
 } as const;

@@ -45,7 +45,8 @@ class Begun {
 /**
  * Lines of a byte stream, without their ends. A line over the limit is told as `tooLong` as soon as it is, and dropped as it
  * comes, in bounded memory. Ends at EOF (an unfinished last line counts); rejects when the stream is destroyed, as `signal`
- * does. With `stall`, a line that was begun and is not ended in time is dropped, too, and told by `onStall`.
+ * does. With `stall`, a line that was begun and is not ended in time is dropped, too, and told by `onStall`. A
+ * line for which `last` is true ends it too: what comes after that line stays in the stream, for somebody else to read.
  */
 export async function* readLines(
   stream: Readable,
@@ -53,17 +54,31 @@ export async function* readLines(
     maxBytes = MAX_LINE_BYTES,
     signal,
     stall,
-  }: { maxBytes?: number; signal?: AbortSignal; stall?: { timeoutMs: number; onStall: () => void } } = {},
+    last,
+  }: {
+    maxBytes?: number;
+    signal?: AbortSignal;
+    stall?: { timeoutMs: number; onStall: () => void };
+    last?: (line: string) => boolean;
+  } = {},
 ): AsyncGenerator<{ line: string } | { tooLong: true }> {
   if (signal) addAbortSignal(signal, stream);
   let line = new Begun();
   let timer: NodeJS.Timeout | undefined;
   try {
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
+    const chunks = last ? stream.iterator({ destroyOnReturn: false }) : stream;
+    for await (const chunk of chunks as AsyncIterable<Buffer>) {
       let start = 0;
       for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
         line.add(chunk.subarray(start, end));
-        if (!line.dropped) yield line.length > maxBytes ? { tooLong: true } : { line: line.text() };
+        if (!line.dropped) {
+          const read = line.length > maxBytes ? ({ tooLong: true } as const) : { line: line.text() };
+          yield read;
+          if ("line" in read && last?.(read.line)) {
+            if (end + 1 < chunk.length) stream.unshift(chunk.subarray(end + 1));
+            return;
+          }
+        }
         line = new Begun();
         clearTimeout(timer);
         timer = undefined;
@@ -95,8 +110,13 @@ export async function* readLines(
  */
 export async function readFirstLine(
   stream: Readable,
-  { maxBytes = 64 * 1024, timeoutMs = 20_000 } = {},
+  {
+    maxBytes = 64 * 1024,
+    timeoutMs = 20_000,
+    signal,
+  }: { maxBytes?: number; timeoutMs?: number; signal?: AbortSignal } = {},
 ): Promise<string> {
+  signal?.throwIfAborted();
   return await new Promise<string>((resolve, reject) => {
     let held = Buffer.alloc(0);
     const finish = (act: () => void): void => {
@@ -104,12 +124,15 @@ export async function readFirstLine(
       stream.off("readable", onReadable);
       stream.off("end", onEnd);
       stream.off("close", onEnd);
+      signal?.removeEventListener("abort", onAbort);
       act();
     };
     const timer = setTimeout(
       () => finish(() => reject(new ConvocateError("TIMEOUT", `no header line came within ${timeoutMs / 1000} s`))),
       timeoutMs,
     );
+    const onAbort = (): void => finish(() => reject(signal?.reason as Error));
+    signal?.addEventListener("abort", onAbort, { once: true });
     const onEnd = (): void =>
       finish(() => reject(new ConvocateError("CONNECTION_LOST", "the stream ended before its header line")));
     const onReadable = (): void => {

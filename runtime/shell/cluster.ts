@@ -36,6 +36,22 @@ export interface Terminal {
   readonly term: string;
 }
 
+/** How far a move or a copy to another agent is. `bytes` of about `total` were sent. */
+export interface MoveProgress {
+  step: "checking" | "stopping" | "copying" | "verifying" | "switching" | "starting" | "cleaning";
+  bytes: number;
+  total: number;
+}
+
+export interface MoveResult {
+  session: Session;
+  /** What was left out: sockets, FIFOs and devices, which belong to the processes of one host. */
+  skipped: OpResult<"clone">["skipped"];
+  skipped_total: number;
+  /** What went wrong once the session had moved: it did not start, or the former agent keeps what is left for now. */
+  warnings: string[];
+}
+
 /**
  * All agents as one: what the TUI and the headless client read and ask. It never blocks on one agent: reads come from
  * what is known, operations reject with a ConvocateError within their deadline.
@@ -54,7 +70,21 @@ export interface Cluster extends AsyncDisposable {
   background(id: SessionId): Promise<number>;
   delete(id: SessionId): Promise<void>;
   edit(id: SessionId, change: Omit<OpInput<"edit">, "id">): Promise<Session>;
-  clone(id: SessionId, options: { name: string }): Promise<OpResult<"clone">>;
+  /** A copy under a new id, on the same agent or on another. */
+  clone(
+    id: SessionId,
+    options: { name: string; to?: AgentId; onProgress?: (progress: MoveProgress) => void; signal?: AbortSignal },
+  ): Promise<OpResult<"clone">>;
+  /**
+   * Moves a session to another agent, where it runs again when it ran; or finishes a move of it that was cut off. Aborting
+   * takes it back as long as that is possible. When it rejects the session is whole on one agent, and the message says
+   * where, or what must answer first.
+   */
+  move(
+    id: SessionId,
+    to: AgentId,
+    options?: { port?: number; onProgress?: (progress: MoveProgress) => void; signal?: AbortSignal },
+  ): Promise<MoveResult>;
   /** Clears a stale lock; a live one with `force` only. */
   override(id: SessionId, options?: { force?: boolean }): Promise<Session>;
   settings(agent: AgentId): Promise<OpResult<"settings-get">>;
@@ -63,8 +93,6 @@ export interface Cluster extends AsyncDisposable {
   /** What its terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING */
   screen(id: SessionId): Promise<string[]>;
   logs(id: SessionId, options?: { lines?: number; after?: string }): Promise<OpResult<"logs">["lines"]>;
-  /** Another agent gets it, with its home; `onProgress` hears of the bytes copied so far. */
-  move?(id: SessionId, to: AgentId, options?: { onProgress?: (progress: { bytes: number }) => void }): Promise<Session>;
   /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */
   attach(
     id: SessionId,

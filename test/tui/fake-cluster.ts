@@ -208,23 +208,20 @@ export class FakeCluster implements Cluster {
     return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
   }
 
-  async move(
-    id: SessionId,
-    to: AgentId,
-    { onProgress }: { onProgress?: (progress: { bytes: number }) => void } = {},
-  ): Promise<Session> {
-    for (let bytes = 0; bytes < 3; bytes += 1) {
-      onProgress?.({ bytes: bytes * 1024 ** 2 });
+  async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {
+    const total = 100 * 1024 * 1024;
+    for (const bytes of [0, total / 2, total]) {
+      options.onProgress?.({ step: "copying", bytes, total });
       await sleep(this.#delayMs);
     }
     const agentName = this.#agents.find((agent) => agent.id === to)?.name ?? to;
     const { session } = this.#get(id);
-    const moved = { ...session, agent_id: to };
+    const moved = { ...session, agent_id: to, ...(options.port === undefined ? {} : { port: options.port }) };
     this.#change([
       ...this.#sessions.filter((view) => view.session.id !== id),
       { session: moved, agentName, reachable: true },
     ]);
-    return moved;
+    return { session: moved, skipped: [], skipped_total: 0, warnings: [] };
   }
 
   /** As when a connection comes and goes. */

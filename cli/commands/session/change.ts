@@ -1,6 +1,5 @@
 import { Command, Option } from "commander";
 import { ConvocateError } from "../../../runtime/domain/index.js";
-import { printJson } from "../../output/json.js";
 import type { Client } from "./client.js";
 import { on, tell } from "./operate.js";
 import {
@@ -12,7 +11,6 @@ import {
   sessionName,
   type LimitOptions,
 } from "./options.js";
-import { sessionJson } from "./resolve.js";
 
 /** Takes a DNS name away. */
 const NO_NAME = "none";
@@ -59,26 +57,4 @@ export function edit(client: Client): Command {
         tell(client, options, view, session, session.restart_to_apply ? "restart to apply: edited" : "edited");
       });
     });
-}
-
-/** `convocate clone`: home and settings under a new id, on the same agent. */
-export function clone(client: Client): Command {
-  return new Command("clone")
-    .description("copy a session with its home to a new one on the same agent; it may run meanwhile")
-    .argument("<session>", "the beginning of its name or id")
-    .argument("<name>", "of the copy", sessionName)
-    .option("--json", "print JSON")
-    .action((wanted: string, name: string, options: { json?: true }) =>
-      on(client, wanted, async (cluster, view) => {
-        const { session, skipped, skipped_total } = await cluster.clone(view.session.id, { name });
-        if (options.json) {
-          const copy = sessionJson({ ...view, session });
-          printJson(client.out, "clone", { session: copy, skipped, skipped_total });
-          return;
-        }
-        client.out.line(`cloned ${view.session.name} to ${session.name}, id ${session.id}`);
-        for (const { path, kind } of skipped) client.out.note(`left out ${kind} ${path}`);
-        if (skipped_total > skipped.length) client.out.note(`left out ${skipped_total - skipped.length} more`);
-      }),
-    );
 }

@@ -3,9 +3,10 @@ import { ConvocateError, RELEASE } from "../../../runtime/domain/index.js";
 import { printJson } from "../../output/json.js";
 import { attach } from "../session/attach.js";
 import type { Client } from "../session/client.js";
-import { clone, edit } from "../session/change.js";
+import { edit } from "../session/change.js";
 import { logs } from "../session/logs.js";
 import { ls } from "../session/ls.js";
+import { clone, move } from "../session/move.js";
 import { newSession } from "../session/new.js";
 import { operations } from "../session/operate.js";
 import { show } from "../session/show.js";
@@ -48,6 +49,7 @@ export function convocateProgram(client: Client): Command {
     ...operations(client),
     edit(client),
     clone(client),
+    move(client),
     logs(client),
     events(client),
     agents(client),

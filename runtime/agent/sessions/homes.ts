@@ -11,6 +11,7 @@ export interface Owner {
 
 const UNFINISHED = ".convocate-new-";
 const SET_ASIDE = ".convocate-old-";
+const INCOMING = ".convocate-in-";
 
 /**
  * The sessions' home directories, `<home>/<uuid>`. A new one is made beside its place and renamed into it once its metadata
@@ -50,6 +51,38 @@ export class Homes {
     const path = this.#beside(UNFINISHED, id);
     await rm(path, { recursive: true, force: true });
     return await copyHome(this.path(from), path, signal);
+  }
+
+  /** Where the home of a session waits that another agent sends. */
+  incoming(id: SessionId): string {
+    return join(dirname(this.path(id)), `${INCOMING}${id}`);
+  }
+
+  /** An empty folder to receive a home in. */
+  async receive(id: SessionId): Promise<string> {
+    const path = this.incoming(id);
+    await rm(path, { recursive: true, force: true });
+    await mkdir(path, { mode: 0o700 });
+    return path;
+  }
+
+  /** Puts what was received in its place; nothing happens when it is there already. */
+  async accept(id: SessionId): Promise<void> {
+    if (await exists(this.path(id))) return;
+    await rename(this.incoming(id), this.path(id));
+    await syncFolder(this.#root);
+  }
+
+  async refuse(id: SessionId): Promise<void> {
+    await rm(this.incoming(id), { recursive: true, force: true });
+  }
+
+  /** Sessions that another agent sent, or began to send. */
+  async allIncoming(): Promise<SessionId[]> {
+    const names = await readdir(this.#root);
+    return names.flatMap((name) =>
+      name.startsWith(INCOMING) ? (SessionId.safeParse(name.slice(INCOMING.length)).data ?? []) : [],
+    );
   }
 
   async settle(id: SessionId): Promise<void> {

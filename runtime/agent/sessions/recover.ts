@@ -72,7 +72,7 @@ async function settleHomes({ store, homes, locks, lockFiles, clock, log }: Recov
     if (!store.get(id)) {
       // Nobody waits for it, and a big one takes its time.
       void seeTo(id, "finished a delete that was interrupted", () => homes.remove(id));
-    } else if (!(await homes.exists(id))) {
+    } else if (store.get(id)?.transfer?.state !== "moved" && !(await homes.exists(id))) {
       // A delete that was interrupted, even if its lock is lost.
       const process = { ...lockFiles.owners.self, pid: 0 };
       locks.leave({ id, operation: "delete", since: timestamp(clock), process, note: {} });

@@ -23,6 +23,13 @@ export class Reservations {
    * What it gives is promised until `release`. Throws PORT_TAKEN, DNS_NAME_TAKEN.
    */
   claim(id: SessionId, wish: Wish, make: (port: number) => Metadata): Metadata {
+    const made = make(this.choose(id, wish));
+    this.#promised.set(id, made);
+    return made;
+  }
+
+  /** The port that `claim` would give now; throws as it does, and promises nothing. */
+  choose(id: SessionId, wish: Wish): number {
     const others = [...this.#store.all(), ...this.#promised.values()].filter((one) => one.id !== id);
     const port = choosePort(wish.port, wish.protocol, others.flatMap(uses));
     const holder = wish.dns_name === null ? undefined : others.find((one) => one.dns_name === wish.dns_name);
@@ -32,9 +39,7 @@ export class Reservations {
         `the DNS name ${wish.dns_name ?? ""} belongs to session ${holder.name} (${holder.id}): choose another`,
       );
     }
-    const made = make(port);
-    this.#promised.set(id, made);
-    return made;
+    return port;
   }
 
   release(id: SessionId): void {

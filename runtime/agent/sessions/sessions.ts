@@ -182,10 +182,18 @@ export class Sessions {
 
   /** Clears a stale lock, a live one by force; what was interrupted is taken back. Nothing when there is no lock. */
   async override({ id, force }: OpParams<"override">): Promise<Session> {
+    const { locks, homes, store } = this.#with;
+    const transfer = store.get(id)?.transfer;
+    if (transfer?.state === "moved" && force) {
+      // For an agent that is gone for good: nobody else can say that it has not got the session.
+      await locks.run(id, "move", () => store.update(id, { transfer: undefined }));
+      return await this.get(id);
+    }
     this.find(id);
-    const { locks, homes } = this.#with;
     await locks.clear(id, force, async (operation) => {
       if (operation === "delete") await homes.bringBack(id);
+      // A move that goes on all the same finds that it may not commit.
+      if (operation === "move") await store.update(id, { transfer: undefined });
     });
     return await this.get(id);
   }
@@ -204,6 +212,11 @@ export class Sessions {
    */
   hold(session: Metadata): Metadata {
     return this.#reservations.claim(session.id, session, (port) => ({ ...session, port }));
+  }
+
+  /** The port that `hold` would give now; throws as it does, and holds nothing. */
+  wouldHold(session: Metadata): number {
+    return this.#reservations.choose(session.id, session);
   }
 
   release(id: SessionId): void {

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import { z } from "zod";
 import {
   AgentId,
@@ -13,15 +14,13 @@ import {
   Timestamp,
   WantedPort,
 } from "../../domain/index.js";
+import { Skipped } from "./archive.js";
 
 const Id = z.object({ id: SessionId });
 const RequestId = z.string().min(8).max(64);
 /** Names one move or one copy; the client makes it. */
 const TransferId = z.uuid();
 const Owner = z.object({ uid: z.int(), gid: z.int() });
-
-/** What a clone or an export left out, relative to the home. */
-const Skipped = z.object({ path: z.string(), kind: z.enum(["socket", "fifo", "device"]) });
 
 /**
  * The ops of `convocate-agent-rpc` (SPEC 5.1): params and result of each. Unknown fields are ignored, so that peers one
@@ -123,7 +122,7 @@ export const OPS = {
       Id.extend({ phase: z.literal("forget"), transfer_id: TransferId }),
     ]),
     result: z.discriminatedUnion("state", [
-      /** It is here and nobody moves it. `bytes`: what its home takes on disk. */
+      /** It is here and nobody moves it; first answer to `begin` too. `bytes`: what its home takes on disk. */
       z.object({ state: z.literal("here"), session: Portable, running: z.boolean(), bytes: z.int(), owner: Owner }),
       z.object({ state: z.literal("moving"), to: AgentId, transfer_id: TransferId }),
       /** Disabled here: the other agent has it, or has all of it but was not told to show it yet. */
@@ -141,7 +140,14 @@ export const OPS = {
    */
   import: {
     params: z.discriminatedUnion("phase", [
-      z.object({ phase: z.literal("check"), session: Portable, bytes: z.int().min(0), owner: Owner }),
+      z.object({
+        phase: z.literal("check"),
+        session: Portable,
+        bytes: z.int().min(0),
+        owner: Owner,
+        /** Whether it will be started here. */
+        start: z.boolean().default(false),
+      }),
       z.object({
         phase: z.literal("begin"),
         transfer_id: TransferId,
@@ -178,3 +184,14 @@ export type OpParams<O extends Op> = z.output<(typeof OPS)[O]["params"]>;
 export type OpResult<O extends Op> = z.output<(typeof OPS)[O]["result"]>;
 /** An op without a handler is answered with UNKNOWN_OP. */
 export type RpcHandlers = { [O in Op]?: (params: OpParams<O>) => Promise<OpResult<O>> };
+
+/** Ops that take their channel over, to be answered with an archive, or to be given one. */
+export type StreamOp = "export" | "import";
+export type StreamParams<O extends StreamOp> = Extract<OpParams<O>, { phase: "begin" }>;
+/**
+ * Serves the `begin` of these ops: writes its answers itself; what it throws is sent as one more. `signal` is aborted when
+ * the stream closes.
+ */
+export type StreamHandlers = {
+  [O in StreamOp]?: (params: StreamParams<O>, stream: Duplex, signal: AbortSignal) => Promise<void>;
+};

@@ -4,7 +4,7 @@ import { ConvocateError, toConvocateError, type ErrorCode } from "../../domain/i
 import { parseJson } from "../json.js";
 import { Sparing, type Log } from "../log.js";
 import { readLines, writeLine } from "../ndjson.js";
-import { OPS, type Op, type RpcHandlers } from "./ops.js";
+import { OPS, type Op, type OpParams, type RpcHandlers, type StreamHandlers, type StreamOp } from "./ops.js";
 
 const Request = z.object({
   id: z.union([z.int(), z.string().max(64)]).optional(),
@@ -21,12 +21,17 @@ const MAX_PROBLEM_CHARACTERS = 200;
 
 /**
  * Serves `convocate-agent-rpc` on one channel until its EOF, then waits for the answers still due. A bad line gets an error
- * with a code and harms no other; only a broken stream ends the channel.
+ * with a code and harms no other; only a broken stream ends the channel. A request that one of `streams` serves is the
+ * channel's last: the channel is its own from then on.
  */
 export async function serveRpc(
   stream: Duplex,
   handlers: RpcHandlers,
-  { log, requestTimeoutMs = REQUEST_MS }: { log: Log; requestTimeoutMs?: number },
+  {
+    log,
+    streams = {},
+    requestTimeoutMs = REQUEST_MS,
+  }: { log: Log; streams?: StreamHandlers; requestTimeoutMs?: number },
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   const sparing = new Sparing();
@@ -40,12 +45,35 @@ export async function serveRpc(
     running.add(answering);
   };
   const stall = { timeoutMs: requestTimeoutMs, onStall: () => serve({ stalled: true }) };
-  for await (const read of readLines(stream, { stall })) {
+  for await (const read of readLines(stream, { stall, last: (line) => streamOf(line, streams) !== undefined })) {
+    const taking = "line" in read ? streamOf(read.line, streams) : undefined;
+    if (taking) {
+      await Promise.all(running);
+      await serveStream(stream, taking);
+      return;
+    }
     if ("line" in read && read.line.trim() === "") continue;
     serve(read);
     if (running.size >= MAX_IN_FLIGHT) await Promise.race(running);
   }
   await Promise.all(running);
+
+  async function serveStream(channel: Duplex, serve: (channel: Duplex, signal: AbortSignal) => Promise<void>) {
+    const gone = new AbortController();
+    const onClose = (): void => gone.abort(new ConvocateError("CONNECTION_LOST", "the channel was closed"));
+    channel.once("close", onClose);
+    // the reader or writer hears it; without a listener a late one would end the process
+    channel.on("error", () => undefined);
+    try {
+      await serve(channel, gone.signal);
+    } catch (thrown) {
+      await writeLine(channel, refusal(thrown)).catch((error: unknown) =>
+        log.info({ error: String(error) }, "answer not delivered"),
+      );
+    } finally {
+      channel.off("close", onClose);
+    }
+  }
 
   async function answer(read: { line: string } | { tooLong: true } | { stalled: true }): Promise<object> {
     let id: number | string | undefined;
@@ -58,24 +86,44 @@ export async function serveRpc(
       const result = await call(request.op, request.params ?? {}, handlers);
       return { ...(id === undefined ? {} : { id }), ok: true, result };
     } catch (thrown) {
-      const error = toConvocateError(thrown);
-      if (error.code === "INTERNAL")
-        log.error(
-          { error: error.message, stack: thrown instanceof Error ? thrown.stack : undefined },
-          "request failed",
-        );
-      else {
-        const unlogged = sparing.next();
-        if (unlogged) log.info({ code: error.code, error: error.message, ...unlogged }, "request refused");
-      }
-      return {
-        ...(id === undefined ? {} : { id }),
-        ok: false,
-        code: error.code satisfies ErrorCode,
-        error: error.message,
-      };
+      return { ...(id === undefined ? {} : { id }), ...refusal(thrown) };
     }
   }
+
+  function refusal(thrown: unknown): { ok: false; code: ErrorCode; error: string } {
+    const error = toConvocateError(thrown);
+    if (error.code === "INTERNAL")
+      log.error({ error: error.message, stack: thrown instanceof Error ? thrown.stack : undefined }, "request failed");
+    else {
+      const unlogged = sparing.next();
+      if (unlogged) log.info({ code: error.code, error: error.message, ...unlogged }, "request refused");
+    }
+    return { ok: false, code: error.code, error: error.message };
+  }
+}
+
+/** What serves this line's request when it takes the channel over; undefined for every other line. */
+function streamOf(
+  line: string,
+  streams: StreamHandlers,
+): ((channel: Duplex, signal: AbortSignal) => Promise<void>) | undefined {
+  // Few lines are worth parsing twice.
+  if (!line.includes('"begin"')) return undefined;
+  let request: z.infer<typeof Request>;
+  try {
+    request = parseRequest(line);
+  } catch {
+    return undefined;
+  }
+  if (request.id !== undefined || !Object.hasOwn(streams, request.op)) return undefined;
+  const op = request.op as StreamOp;
+  const phase = z.object({ phase: z.literal("begin") }).safeParse(request.params);
+  const handler = streams[op];
+  if (!phase.success || !handler) return undefined;
+  return async (channel, signal) => {
+    const params = paramsOf(op, request.params) as OpParams<never>;
+    await handler(params, channel, signal);
+  };
 }
 
 function parseRequest(line: string): z.infer<typeof Request> {
@@ -94,10 +142,14 @@ async function call(name: string, params: unknown, handlers: RpcHandlers): Promi
       `this agent does not know the op ${JSON.stringify(name)}: update it to the client's release`,
     );
   }
+  // The map's type binds each op's params to its handler; that is lost when op is a union.
+  return await (handler as (params: unknown) => Promise<unknown>)(paramsOf(op, params));
+}
+
+function paramsOf(op: Op, params: unknown): unknown {
   const parsed = OPS[op].params.safeParse(params);
   if (!parsed.success) throw new ConvocateError("BAD_PARAMS", `${op}: ${problems(parsed.error)}`);
-  // The map's type binds each op's params to its handler; that is lost when op is a union.
-  return await (handler as (params: unknown) => Promise<unknown>)(parsed.data);
+  return parsed.data;
 }
 
 /** `path: problem; …`, three at most: the first ones are what must be mended first. What they quote is cut. */

@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import {
   ConvocateError,
   SUBSYSTEM,
@@ -84,6 +85,10 @@ export class Agent implements AsyncDisposable {
     return this.#sessions.values();
   }
 
+  session(id: SessionId): Session | undefined {
+    return this.#sessions.get(id);
+  }
+
   has(id: SessionId): boolean {
     return this.#sessions.has(id);
   }
@@ -92,6 +97,24 @@ export class Agent implements AsyncDisposable {
   dial(options: { signal?: AbortSignal; timeoutMs?: number; keepaliveMs?: number } = {}): Promise<SshConnection> {
     const { host, port, privateKey, hostKey } = this.entry;
     return dial({ host, port, privateKey, hostKey, ...options });
+  }
+
+  /** An RPC channel on a connection of its own, for bytes in bulk: they hold nobody's questions up. */
+  async openChannel(signal?: AbortSignal): Promise<{ stream: Duplex; close(): void }> {
+    try {
+      const connection = await this.dial(signal ? { signal } : {});
+      try {
+        const { stream } = await connection.openSubsystem(SUBSYSTEM.rpc, signal ? { signal } : {});
+        // the reader or writer hears it; without a listener a late one would end the process
+        stream.on("error", () => undefined);
+        return { stream, close: () => connection.close() };
+      } catch (thrown) {
+        connection.close();
+        throw thrown;
+      }
+    } catch (thrown) {
+      throw this.#unreachable(toConvocateError(thrown));
+    }
   }
 
   /**

@@ -13,11 +13,14 @@ import { silentLog, type Log } from "../../protocol/log.js";
 import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
 import { refuseTakenName } from "../dns/taken.js";
-import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../cluster.js";
+import type { AgentView, AttachOutcome, Cluster, MoveResult, SessionView, Terminal } from "../cluster.js";
+import { cloneTo } from "./clone.js";
 import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
 import { StatusFeed } from "./feed.js";
+import { finishMove, moveSession } from "./move.js";
 import { Orphans } from "./orphans.js";
 import { Registry, type AgentEntry } from "./registry.js";
+import type { TransferOptions, TransferPeer } from "./transfer.js";
 import { findServiceUser } from "./service-user.js";
 
 /** A full refresh, whatever the feed says (SPEC 11). */
@@ -107,7 +110,11 @@ class LiveCluster implements Cluster {
     const views: SessionView[] = [];
     for (const agent of this.#agents.values()) {
       const { reachable } = agent;
-      for (const session of agent.sessions()) views.push({ session, agentName: agent.entry.name, reachable });
+      for (const session of agent.sessions()) {
+        // Shown once: what is left after a move is no session as long as the other agent has it.
+        if (session.moved_to && this.#agents.get(session.moved_to)?.has(session.id)) continue;
+        views.push({ session, agentName: agent.entry.name, reachable });
+      }
     }
     for (const session of this.#orphans.sessions()) views.push({ session, agentName: "-", reachable: true });
     return views;
@@ -166,11 +173,55 @@ class LiveCluster implements Cluster {
     return this.#settled(agent, await agent.callAgain("edit", { ...change, id }, QUESTION_TIMEOUT_MS));
   }
 
-  async clone(id: SessionId, { name }: { name: string }): Promise<OpResult<"clone">> {
+  async clone(id: SessionId, options: Parameters<Cluster["clone"]>[1]): Promise<OpResult<"clone">> {
+    const { name, to } = options;
     const agent = this.#agentOf(id);
-    const result = await agent.callAgain("clone", { id, name, request_id: randomUUID() }, COPY_TIMEOUT_MS);
-    this.#settled(agent, result.session);
+    const target = to === undefined ? agent : this.#agent(to);
+    const result =
+      target === agent
+        ? await agent.callAgain("clone", { id, name, request_id: randomUUID() }, COPY_TIMEOUT_MS)
+        : await cloneTo(id, name, peerOf(agent), peerOf(target), options);
+    this.#settled(target, result.session);
     return result;
+  }
+
+  async move(id: SessionId, to: AgentId, options: TransferOptions = {}): Promise<MoveResult> {
+    const target = this.#agent(to);
+    const finished = await this.#finishMoves(id, options);
+    const holder = this.#agentOf(id);
+    if (holder === target) {
+      const session = await target.callAgain("get", { id }, QUESTION_TIMEOUT_MS);
+      return { session, skipped: [], skipped_total: 0, warnings: finished };
+    }
+    try {
+      const moved = await moveSession(id, peerOf(holder), peerOf(target), options);
+      this.#settled(target, moved.session);
+      return { ...moved, warnings: [...finished, ...moved.warnings] };
+    } finally {
+      await Promise.allSettled([holder.refresh(QUESTION_TIMEOUT_MS), target.refresh(QUESTION_TIMEOUT_MS)]);
+    }
+  }
+
+  /** Ends moves of this session that were cut off. Answers with what an operator should know. */
+  async #finishMoves(id: SessionId, options: TransferOptions): Promise<string[]> {
+    const warnings: string[] = [];
+    for (const source of this.#agents.values()) {
+      if (source.session(id)?.moved_to === undefined) continue;
+      const peer = peerOf(source);
+      const look = await peer.call("export", { phase: "look", id }, QUESTION_TIMEOUT_MS);
+      if (look.state !== "moved") continue;
+      const target = this.#agents.get(look.to);
+      if (!target)
+        throw new ConvocateError(
+          "AGENT_NOT_FOUND",
+          `session ${id} moved to agent ${look.to}, which is no agent of this cluster any more: if it is gone for good, take ` +
+            `the session back with \`convocate override ${id} --force\``,
+        );
+      const finished = await finishMove(id, look, peer, peerOf(target), options);
+      if (finished.state !== "undone") warnings.push(...finished.warnings);
+      await Promise.all([source.refresh(QUESTION_TIMEOUT_MS), target.refresh(QUESTION_TIMEOUT_MS)]);
+    }
+    return warnings;
   }
 
   async override(id: SessionId, options: { force?: boolean } = {}): Promise<Session> {
@@ -256,7 +307,9 @@ class LiveCluster implements Cluster {
   }
 
   #agentOf(id: SessionId): Agent {
-    for (const agent of this.#agents.values()) if (agent.has(id)) return agent;
+    const holders = [...this.#agents.values()].filter((agent) => agent.has(id));
+    const holder = holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
+    if (holder) return holder;
     this.#orphans.refuse(id);
     throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
   }
@@ -281,6 +334,15 @@ class LiveCluster implements Cluster {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function peerOf(agent: Agent): TransferPeer {
+  return {
+    id: agent.id,
+    name: agent.entry.name,
+    call: (op, params, timeoutMs) => agent.callAgain(op, params, timeoutMs),
+    open: (signal) => agent.openChannel(signal),
+  };
 }
 
 /** Rejects after `timeoutMs` whatever the work still does: a list that others asked for earlier may wait longer. */

@@ -1,5 +1,5 @@
-import { ConvocateError, toConvocateError, type SessionId } from "../../../domain/index.js";
-import type { Cluster } from "../../cluster.js";
+import { toConvocateError, type SessionId } from "../../../domain/index.js";
+import type { Cluster, MoveProgress } from "../../cluster.js";
 import type { Action, Effect, Request, SimpleOperation } from "../model/state.js";
 import { bytesText } from "../text.js";
 
@@ -85,27 +85,41 @@ async function operate(
 type Answer = Omit<Extract<Action, { type: "task-done" }>, "type" | "task" | "request">;
 
 async function ask(cluster: Cluster, request: Request, onProgress: (text: string) => void): Promise<Answer> {
+  const tell = (progress: MoveProgress): void => onProgress(progressText(progress));
   switch (request.form) {
     case "create":
       return { session: await cluster.create(request.agent, request.spec) };
     case "clone": {
-      const { session, skipped_total: skipped } = await cluster.clone(request.id, { name: request.name });
-      const files = skipped === 1 ? "1 special file was" : `${skipped} special files were`;
-      return { session, ...(skipped === 0 ? {} : { note: `${files} left out` }) };
+      const { id, name, to } = request;
+      const { session, skipped_total } = await cluster.clone(id, { name, ...(to ? { to } : {}), onProgress: tell });
+      return { session, ...noteOf(skipped_total, []) };
     }
     case "edit":
       return { session: await cluster.edit(request.id, request.change) };
     case "settings":
       await cluster.changeSettings(request.agent, request.change);
       return {};
-    case "move":
-      if (!cluster.move) throw new ConvocateError("UNKNOWN_OP", "this release cannot move sessions: update it");
-      return {
-        session: await cluster.move(request.id, request.to, {
-          onProgress: ({ bytes }) => onProgress(bytesText(bytes)),
-        }),
-      };
+    case "move": {
+      const { session, skipped_total, warnings } = await cluster.move(request.id, request.to, { onProgress: tell });
+      return { session, ...noteOf(skipped_total, warnings) };
+    }
   }
+}
+
+/** `copying 1.2 GiB of 3.4 GiB`; other steps by their name. */
+function progressText({ step, bytes, total }: MoveProgress): string {
+  return step === "copying" ? `${bytesText(bytes)} of ${bytesText(Math.max(bytes, total))}` : step;
+}
+
+/** What an operator should know of a copy that was made. */
+function noteOf(skipped: number, warnings: readonly string[]): { note?: string } {
+  const notes = [
+    ...(skipped === 0
+      ? []
+      : [skipped === 1 ? "1 special file was left out" : `${skipped} special files were left out`]),
+    ...warnings,
+  ];
+  return notes.length === 0 ? {} : { note: notes.join("; ") };
 }
 
 function settle<T>(

@@ -1,0 +1,115 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { promisify } from "node:util";
+import type { Readable, Writable } from "node:stream";
+import { ConvocateError } from "../../domain/index.js";
+import type { Entry } from "./tree.js";
+
+/** How much of what tar says is kept. */
+const MAX_SAID = 8 * 1024;
+/** How long a file system may take to write out what an archive brought. */
+const SYNC_TIMEOUT_MS = 600_000;
+
+/** The system's tar at work. `done` resolves with its exit status when it ended; abort or error kills it. */
+export interface Tar {
+  done: Promise<{ exitCode: number; said: string }>;
+}
+
+/**
+ * Packs exactly these entries, read from stdin NUL-ended, in this order: owners as numbers, links as links, holes as holes,
+ * times to the nanosecond. Of a home that is `changing`, files that vanished meanwhile are left out. Pure.
+ */
+export function packArgv(root: string, changing: boolean): string[] {
+  return [
+    "tar",
+    "--create",
+    "--file=-",
+    `--directory=${root}`,
+    "--format=posix",
+    "--pax-option=delete=atime,delete=ctime",
+    "--sparse",
+    "--numeric-owner",
+    "--no-recursion",
+    "--null",
+    "--verbatim-files-from",
+    "--no-unquote",
+    "--files-from=-",
+    ...(changing ? ["--ignore-failed-read"] : []),
+  ];
+}
+
+/**
+ * Unpacks into a folder that is empty. GNU tar lets nothing out of it: leading slashes are cut off, `..` is refused, and a
+ * link that leads elsewhere is made last, so that no member is written through it. Pure.
+ */
+export function unpackArgv(root: string): string[] {
+  return [
+    "tar",
+    "--extract",
+    "--file=-",
+    `--directory=${root}`,
+    "--numeric-owner",
+    "--same-owner",
+    "--same-permissions",
+    "--delay-directory-restore",
+  ];
+}
+
+export function pack(
+  root: string,
+  entries: readonly Entry[],
+  signal: AbortSignal,
+  { changing = false } = {},
+): Tar & { output: Readable } {
+  const child = start(packArgv(root, changing), signal);
+  const { stdin, stdout } = child.process;
+  if (!stdin || !stdout) throw new ConvocateError("INTERNAL", "tar has no pipes");
+  // an early end of tar is told by its status
+  stdin.on("error", () => undefined);
+  stdin.end(Buffer.concat(entries.map(({ path }) => Buffer.from(`${path}\0`, "latin1"))));
+  return { output: stdout, done: child.done };
+}
+
+export function unpack(root: string, signal: AbortSignal): Tar & { input: Writable } {
+  const child = start(unpackArgv(root), signal);
+  const { stdin, stdout } = child.process;
+  if (!stdin || !stdout) throw new ConvocateError("INTERNAL", "tar has no pipes");
+  stdin.on("error", () => undefined);
+  stdout.resume();
+  return { input: stdin, done: child.done };
+}
+
+/** Makes everything below the file system of `path` last through a power cut. */
+export async function syncFileSystem(path: string, signal: AbortSignal): Promise<void> {
+  await promisify(execFile)("sync", ["--file-system", path], { signal, timeout: SYNC_TIMEOUT_MS });
+}
+
+/** The first of tar's complaints, for an error's one line. */
+export function firstComplaint(said: string): string {
+  return said.split("\n").find((line) => line.trim() !== "") ?? "it said nothing";
+}
+
+function start(argv: string[], signal: AbortSignal): { process: ChildProcess; done: Tar["done"] } {
+  const [file = "", ...rest] = argv;
+  const child = spawn(file, rest, {
+    stdio: "pipe",
+    signal,
+    killSignal: "SIGKILL",
+    // what tar says is in the language we quote
+    env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C" },
+  });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    if (said.length < MAX_SAID) said += text.slice(0, MAX_SAID);
+  });
+  const done = new Promise<{ exitCode: number; said: string }>((resolve, reject) => {
+    child.once("error", (cause) =>
+      reject(
+        signal.aborted ? (signal.reason as Error) : new ConvocateError("IO_ERROR", "tar cannot be run", { cause }),
+      ),
+    );
+    child.once("close", (code) => resolve({ exitCode: code ?? 128, said }));
+  });
+  // whoever waits for the pipes hears of their end first
+  done.catch(() => undefined);
+  return { process: child, done };
+}

@@ -1,0 +1,128 @@
+import { createHash } from "node:crypto";
+import { constants, type Stats } from "node:fs";
+import { lstat, open, readdir, readlink } from "node:fs/promises";
+import { ConvocateError } from "../../domain/index.js";
+import type { Skipped } from "../../protocol/rpc/archive.js";
+import { isMissing } from "../files.js";
+
+/** A file, a directory or a link below a home. `path` is relative, its bytes as Latin-1, since a name may be no UTF-8. */
+export interface Entry {
+  path: string;
+  kind: "file" | "directory" | "link";
+  /** With the bits of its kind. */
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Of the last change of its content, in whole seconds; 0 for a link, since not every tar restores those. */
+  modified_s: number;
+}
+
+export interface Tree {
+  /** Every entry that can be archived; a directory before what is in it. The home itself, `.`, is the first. */
+  entries: Entry[];
+  /** Sockets, FIFOs and devices, which belong to the processes of one host. */
+  skipped: Skipped[];
+  /** What the entries take on disk. */
+  bytes: number;
+}
+
+/** How many `lstat` at a time. */
+const AT_ONCE = 32;
+/** A tree of more entries than that is no home: its list alone would fill the agent's memory. */
+const MAX_ENTRIES = 2_000_000;
+
+/**
+ * Walks a home without following any link. What vanishes meanwhile is not there. Throws IO_ERROR when something cannot be
+ * read, and when there is more than anybody keeps in a home.
+ */
+export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
+  const tree: Tree = { entries: [], skipped: [], bytes: 0 };
+  const add = (path: string, stats: Stats): boolean => {
+    const kind = kindOf(stats);
+    if (kind !== "file" && kind !== "directory" && kind !== "link") {
+      tree.skipped.push({ path: shown(path), kind });
+      return false;
+    }
+    const { mode, uid, gid, mtimeMs, blocks } = stats;
+    tree.entries.push({ path, kind, mode, uid, gid, modified_s: kind === "link" ? 0 : Math.floor(mtimeMs / 1000) });
+    tree.bytes += blocks * 512;
+    if (tree.entries.length > MAX_ENTRIES)
+      throw new ConvocateError("IO_ERROR", `${root} has more than ${MAX_ENTRIES} files: remove some of them`);
+    return kind === "directory";
+  };
+  const own = await lstat(root);
+  if (!own.isDirectory()) throw new ConvocateError("IO_ERROR", `${root} is no directory`);
+  add(".", own);
+  const folders = ["."];
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    signal?.throwIfAborted();
+    const inside = folder;
+    const names = await readdir(absolute(root, folder), { encoding: "buffer" }).catch(gone<Buffer[]>([]));
+    const paths = names.map((name) => `${inside}/${name.toString("latin1")}`).sort();
+    const below: string[] = [];
+    for (let at = 0; at < paths.length; at += AT_ONCE) {
+      const some = paths.slice(at, at + AT_ONCE);
+      const stats = await Promise.all(some.map((path) => lstat(absolute(root, path)).catch(gone<null>(null))));
+      for (const [index, path] of some.entries()) {
+        const found = stats[index];
+        if (found && add(path, found)) below.push(path);
+      }
+    }
+    folders.push(...below.reverse());
+  }
+  return tree;
+}
+
+/**
+ * What a tree is, in one SHA-256: each entry's path, kind, owner, mode, modification time (whole seconds, which every file
+ * system keeps), and content or target. Two homes with the same one are the same session.
+ */
+export async function treeDigest(root: string, tree: Tree, signal?: AbortSignal): Promise<string> {
+  const digest = createHash("sha256");
+  for (const entry of [...tree.entries].sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    signal?.throwIfAborted();
+    const { path, kind, mode, uid, gid, modified_s } = entry;
+    digest.update(JSON.stringify([path, mode, uid, gid, modified_s]));
+    if (kind === "file") digest.update(await hashFile(absolute(root, path)));
+    else if (kind === "link") digest.update(await readlink(absolute(root, path), { encoding: "buffer" }));
+  }
+  return digest.digest("hex");
+}
+
+/** The bytes of an entry's path below the root. */
+export function absolute(root: string, path: string): Buffer {
+  return Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, "latin1")]);
+}
+
+async function hashFile(path: Buffer): Promise<Buffer> {
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  const hash = createHash("sha256");
+  const buffer = Buffer.allocUnsafe(256 * 1024);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length);
+    if (bytesRead === 0) return hash.digest();
+    hash.update(buffer.subarray(0, bytesRead));
+  }
+}
+
+function kindOf(stats: Stats): Entry["kind"] | Skipped["kind"] {
+  if (stats.isFile()) return "file";
+  if (stats.isDirectory()) return "directory";
+  if (stats.isSymbolicLink()) return "link";
+  if (stats.isSocket()) return "socket";
+  return stats.isFIFO() ? "fifo" : "device";
+}
+
+/** As people know it: UTF-8 where it is that, and without the leading `./`. */
+function shown(path: string): string {
+  const bytes = Buffer.from(path.replace(/^\.\//, ""), "latin1");
+  const text = bytes.toString("utf8");
+  return Buffer.from(text).equals(bytes) ? text : bytes.toString("latin1");
+}
+
+function gone<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (isMissing(error)) return instead;
+    throw error;
+  };
+}
