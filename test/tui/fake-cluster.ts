@@ -6,14 +6,7 @@ import {
   type Session,
   type SettingsChange,
 } from "../../runtime/domain/index.js";
-import type {
-  AgentView,
-  AttachOutcome,
-  Cluster,
-  MoveResult,
-  SessionView,
-  Terminal,
-} from "../../runtime/shell/cluster.js";
+import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const DEFAULT_SETTINGS = {
@@ -25,8 +18,6 @@ const DEFAULT_SETTINGS = {
   disk_bytes: 5 * 1024 ** 3,
   pids: 4096,
 };
-
-type MoveOptions = NonNullable<Parameters<Cluster["move"]>[2]>;
 
 /** What the fake does badly, by the session's name: each stands for a way a real cluster fails. */
 const LONG_ERROR =
@@ -217,15 +208,15 @@ export class FakeCluster implements Cluster {
     return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
   }
 
-  async move(id: SessionId, to: AgentId, { onProgress, port }: MoveOptions = {}): Promise<MoveResult> {
-    const total = 3 * 1024 ** 2;
-    for (let bytes = 0; bytes < total; bytes += 1024 ** 2) {
-      onProgress?.({ step: "copying", bytes, total });
+  async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {
+    const total = 100 * 1024 * 1024;
+    for (const bytes of [0, total / 2, total]) {
+      options.onProgress?.({ step: "copying", bytes, total });
       await sleep(this.#delayMs);
     }
     const agentName = this.#agents.find((agent) => agent.id === to)?.name ?? to;
     const { session } = this.#get(id);
-    const moved = { ...session, agent_id: to, ...(port === undefined ? {} : { port }) };
+    const moved = { ...session, agent_id: to, ...(options.port === undefined ? {} : { port: options.port }) };
     this.#change([
       ...this.#sessions.filter((view) => view.session.id !== id),
       { session: moved, agentName, reachable: true },

@@ -36,8 +36,7 @@ const WORDS: Record<
   clone: {
     title: "Clone",
     verb: "clone",
-    note: (subject, state) =>
-      `A copy of ${about(subject, state)} with its whole home, on the same agent, with no port and no DNS name.`,
+    note: (subject, state) => `A copy of ${about(subject, state)} with its whole home, with no port and no DNS name.`,
   },
   edit: {
     title: "Edit",
@@ -49,7 +48,7 @@ const WORDS: Record<
     title: "Move",
     verb: "move",
     note: (subject, state) =>
-      `${about(subject, state)} is stopped, copied with its whole home, compared, and only then deleted where it was.`,
+      `${about(subject, state)} is stopped, copied with its whole home, compared, and only then deleted where it was. It runs again there when it ran.`,
   },
 };
 

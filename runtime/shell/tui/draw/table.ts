@@ -156,6 +156,7 @@ function detailOf(
   width: number,
 ): readonly [string, Style | undefined] {
   if (doing !== null) return [doing, "warn"];
+  if (session.moved_to) return ["move cut off: M ends it", "badBold"];
   const { status } = session;
   const [whole, style] = statusWords(status, nowMs);
   // A reason that does not fit is left out rather than cut to a letter.

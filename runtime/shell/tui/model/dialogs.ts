@@ -159,7 +159,10 @@ function wordsOf(state: State, request: Request): { doing: string; title: string
   const view = findSession(state, request.id);
   const name = view ? nameOf(view) : "the session";
   if (request.form === "clone")
-    return { doing: `cloning ${name} as ${request.name}`, title: `Could not clone ${name}` };
+    return {
+      doing: `cloning ${name} as ${request.name}${request.to ? ` on ${agentName(request.to)}` : ""}`,
+      title: `Could not clone ${name}`,
+    };
   if (request.form === "move")
     return { doing: `${DOING.move} ${name} to ${agentName(request.to)}`, title: `Could not move ${name}` };
   return { doing: `${DOING.edit} ${name}`, title: `Could not change ${name}` };

@@ -15,7 +15,7 @@ export type FormSubject =
 /** What a form that is right asks for. */
 export type FormRequest =
   | { form: "create"; agent: AgentId; spec: Omit<OpInput<"create">, "request_id"> }
-  | { form: "clone"; id: SessionId; name: string }
+  | { form: "clone"; id: SessionId; name: string; to?: AgentId }
   | { form: "edit"; id: SessionId; change: Omit<OpInput<"edit">, "id"> }
   | { form: "move"; id: SessionId; to: AgentId };
 
@@ -64,7 +64,7 @@ function byRoom(a: AgentRow, b: AgentRow): number {
 }
 
 export function cloneForm(session: Session): Form {
-  return openForm({ name: `${session.name.slice(0, 59)}-copy` }, "name");
+  return openForm({ name: `${session.name.slice(0, 59)}-copy`, agent: session.agent_id }, "name");
 }
 
 export function editForm({ name, port, protocol, dns_name, public: isPublic, limits }: Session): Form {
@@ -82,11 +82,13 @@ export function editForm({ name, port, protocol, dns_name, public: isPublic, lim
   return openForm(values, "name");
 }
 
-/** A Move form to the agent with the most room; null when no other agent can be reached. */
+/**
+ * A Move form to the agent with the most room, or to the one that a move which was cut off went to; null when no other agent
+ * can be reached.
+ */
 export function moveForm(session: Session, snapshot: Snapshot): Form | null {
-  const [best] = reachableAgents(snapshot)
-    .filter(({ view }) => view.id !== session.agent_id)
-    .sort(byRoom);
+  const others = reachableAgents(snapshot).filter(({ view }) => view.id !== session.agent_id);
+  const best = others.find(({ view }) => view.id === session.moved_to) ?? others.sort(byRoom)[0];
   return best ? openForm({ agent: best.view.id }, "agent") : null;
 }
 
@@ -112,7 +114,7 @@ export function fieldsOf(subject: FormSubject, snapshot: Snapshot): readonly Fie
       ];
     }
     case "clone":
-      return [NAME];
+      return snapshot.agents.length > 1 ? [NAME, agentField(snapshot, null)] : [NAME];
     case "edit":
       return [NAME, PORT, DNS, PUBLIC, ...LIMITS];
     case "move":
@@ -155,7 +157,7 @@ export function problemsOf(subject: FormSubject, form: Form, snapshot: Snapshot)
   check("memory", parseBytes(value("memory"), LEAST_MEMORY));
   check("disk", parseBytes(value("disk"), LEAST_DISK));
   check("pids", parseNumber(value("pids"), PIDS));
-  if (subject.form === "create" || subject.form === "move") {
+  if (subject.form !== "edit") {
     const agent = snapshot.agents.find(({ view }) => view.id === value("agent"));
     if (!agent) problems["agent"] = "this agent is gone, choose another";
     else if (!agent.reachable) problems["agent"] = `${agent.view.name} cannot be reached now, choose another`;
@@ -184,7 +186,12 @@ export function requestOf(subject: FormSubject, form: Form, snapshot: Snapshot):
       return { form: "create", agent, spec };
     }
     case "clone":
-      return { form: "clone", id: subject.id, name: value("name") };
+      return {
+        form: "clone",
+        id: subject.id,
+        name: value("name"),
+        ...(agent && agent !== form.initial["agent"] ? { to: agent } : {}),
+      };
     case "move":
       return agent ? { form: "move", id: subject.id, to: agent } : null;
     case "edit":

@@ -187,9 +187,11 @@ describe("dialogs of a session", () => {
   });
 
   test("C clones under another name", () => {
-    expect(play(listed(), ...keys("c", "2", ENTER)).effects).toMatchObject([
-      { request: { form: "clone", id: sessionId(1), name: "alpha-copy2" } },
-    ]);
+    const { effects } = play(listed(), ...keys("c", "2", ENTER));
+    expect(effects).toMatchObject([{ request: { form: "clone", id: sessionId(1), name: "alpha-copy2" } }]);
+    expect(JSON.stringify(effects)).not.toContain('"to"');
+    const away = play(listed(), ...keys("c", TAB, { name: "right" }, ENTER)).effects;
+    expect(away).toMatchObject([{ request: { form: "clone", name: "alpha-copy", to: agentId(2) } }]);
   });
 
   test("M offers the other agents with their room, and moves to the one chosen", () => {
@@ -221,6 +223,8 @@ describe("dialogs of a session", () => {
     const done = play(state, { type: "task-done", task, request, session: SESSIONS[0]!.session }).state;
     expect(done.tasks.size).toBe(0);
     expect(done.notice?.text).toBe("moved alpha");
+    const noted = play(state, { type: "task-done", task, request, note: "it did not start" }).state;
+    expect(noted.dialog).toMatchObject({ kind: "error", title: "Done, but", text: "it did not start" });
   });
 
   test("an orphan says how to migrate it, and can be deleted", () => {

@@ -136,7 +136,14 @@ function doneText({ operation, name, detached = 0 }: Of<"done">): string {
 function taskDone(state: State, { task, request, session, note }: Of<"task-done">): State {
   const ended = withoutTask(state, task);
   const freed = request.form === "edit" || request.form === "move" ? withoutBusy(ended, request.id) : ended;
-  const said = (text: string): State => notify(freed, "ok", note ? `${text}; ${note}` : text);
+  // What an operator should know beside that it is done is shown whole, and stays until it is read.
+  const noted: State = note
+    ? {
+        ...freed,
+        waitingErrors: [...freed.waitingErrors, { kind: "error", title: "Done, but", text: note, scroll: 0 }],
+      }
+    : freed;
+  const said = (text: string): State => notify(noted, "ok", text);
   switch (request.form) {
     case "create":
     case "clone": {

@@ -1,5 +1,5 @@
 import { toConvocateError, type SessionId } from "../../../domain/index.js";
-import type { Cluster } from "../../cluster.js";
+import type { Cluster, MoveProgress } from "../../cluster.js";
 import type { Action, Effect, Request, SimpleOperation } from "../model/state.js";
 import { bytesText } from "../text.js";
 
@@ -85,12 +85,14 @@ async function operate(
 type Answer = Omit<Extract<Action, { type: "task-done" }>, "type" | "task" | "request">;
 
 async function ask(cluster: Cluster, request: Request, onProgress: (text: string) => void): Promise<Answer> {
+  const tell = (progress: MoveProgress): void => onProgress(progressText(progress));
   switch (request.form) {
     case "create":
       return { session: await cluster.create(request.agent, request.spec) };
     case "clone": {
-      const { session, skipped_total } = await cluster.clone(request.id, { name: request.name });
-      return { session, ...noted(leftOut(skipped_total)) };
+      const { id, name, to } = request;
+      const { session, skipped_total } = await cluster.clone(id, { name, ...(to ? { to } : {}), onProgress: tell });
+      return { session, ...noteOf(skipped_total, []) };
     }
     case "edit":
       return { session: await cluster.edit(request.id, request.change) };
@@ -98,22 +100,25 @@ async function ask(cluster: Cluster, request: Request, onProgress: (text: string
       await cluster.changeSettings(request.agent, request.change);
       return {};
     case "move": {
-      const { session, skipped_total, warnings } = await cluster.move(request.id, request.to, {
-        onProgress: ({ step, bytes, total }) =>
-          onProgress(step === "copying" ? `${bytesText(bytes)} of ${bytesText(total)}` : step),
-      });
-      return { session, ...noted([...leftOut(skipped_total), ...warnings]) };
+      const { session, skipped_total, warnings } = await cluster.move(request.id, request.to, { onProgress: tell });
+      return { session, ...noteOf(skipped_total, warnings) };
     }
   }
 }
 
-/** What a copy could not take along, as words; none when it took all. */
-function leftOut(files: number): string[] {
-  if (files === 0) return [];
-  return [files === 1 ? "1 special file was left out" : `${files} special files were left out`];
+/** `copying 1.2 GiB of 3.4 GiB`; other steps by their name. */
+function progressText({ step, bytes, total }: MoveProgress): string {
+  return step === "copying" ? `${bytesText(bytes)} of ${bytesText(Math.max(bytes, total))}` : step;
 }
 
-function noted(notes: readonly string[]): { note?: string } {
+/** What an operator should know of a copy that was made. */
+function noteOf(skipped: number, warnings: readonly string[]): { note?: string } {
+  const notes = [
+    ...(skipped === 0
+      ? []
+      : [skipped === 1 ? "1 special file was left out" : `${skipped} special files were left out`]),
+    ...warnings,
+  ];
   return notes.length === 0 ? {} : { note: notes.join("; ") };
 }
 
