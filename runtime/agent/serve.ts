@@ -242,7 +242,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       authorizedKeysPath: paths.authorizedKeys,
       subsystems: {
         [SUBSYSTEM.rpc]: async (channel) => {
-          await serveRpc(channel.stream, handlers, { log, streams: transfers.streams });
+          await serveRpc(channel.stream, handlers, { log, streams: transfers.streams, signal: channel.signal });
           channel.exit(0);
         },
         [SUBSYSTEM.attach]: async (channel) => {

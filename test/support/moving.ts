@@ -17,7 +17,7 @@ export async function treeHash(cluster: TestCluster, host: string, id: string): 
 export async function fillHome(cluster: TestCluster, host: string, id: string, megabytes: number): Promise<void> {
   const script = `set -e; mkdir -p "/home/claude/${id}/work/deep" && cd "/home/claude/${id}/work"
     head -c ${megabytes}M /dev/urandom >random; echo text >deep/file; ln deep/file hard; ln -s /nowhere dangling
-    truncate -s 2G sparse; mkfifo pipe; chmod 4711 deep/file; touch -d 2020-01-01 deep; chown -R 1337:1337 .`;
+    truncate -s 256M sparse; mkfifo pipe; chmod 4711 deep/file; touch -d 2020-01-01 deep; chown -R 1337:1337 .`;
   await cluster.lab.sh(host, script, { timeoutMs: 120_000 });
 }
 

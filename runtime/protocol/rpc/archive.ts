@@ -70,28 +70,61 @@ export async function writeTrailer(stream: Writable, trailer: Trailer, waits: Wa
  * ends before the archive does, TIMEOUT when nothing comes, BAD_REQUEST when it is no archive.
  */
 export async function* readFrames(stream: Readable, waits: Waits = {}): AsyncGenerator<Frame, Trailer> {
+  const reader = new Reader(stream, waits);
   for (;;) {
-    const header = await readExactly(stream, HEADER_BYTES, waits);
+    const header = await reader.exactly(HEADER_BYTES);
     const length = header.readUInt32BE(0);
     const position = header.readBigUInt64BE(4);
     if (length > MAX_FRAME_BYTES || position > Number.MAX_SAFE_INTEGER)
       throw new ConvocateError("BAD_REQUEST", "this is no archive: a frame is too long");
     if (length === 0) break;
-    yield { payload: await readExactly(stream, length, waits), position: Number(position) };
+    yield { payload: await reader.exactly(length), position: Number(position) };
   }
-  const line = await readFirstLine(stream, { timeoutMs: waits.stallMs ?? STALL_MS });
+  reader.giveBack();
+  const line = await readFirstLine(stream, {
+    timeoutMs: waits.stallMs ?? STALL_MS,
+    ...(waits.signal ? { signal: waits.signal } : {}),
+  });
   const trailer = Trailer.safeParse(parse(line));
   if (!trailer.success) throw new ConvocateError("BAD_REQUEST", "this is no archive: its last line is not understood");
   return trailer.data;
 }
 
-async function readExactly(stream: Readable, bytes: number, waits: Waits): Promise<Buffer> {
-  for (;;) {
-    waits.signal?.throwIfAborted();
-    const chunk = stream.read(bytes) as Buffer | null;
-    if (chunk?.length === bytes) return chunk;
-    if (chunk || stream.readableEnded || stream.destroyed) throw lost();
-    await oneOf(stream, ["readable", "end"], waits);
+/**
+ * Takes whatever the stream has each time, never `read(n)`: an ssh2 channel opens its window again only when its buffer is
+ * emptied, so that waiting for more than what is buffered could wait for ever. Holds a frame and one such buffer at most.
+ */
+class Reader {
+  #held: Buffer = Buffer.alloc(0);
+
+  constructor(
+    readonly stream: Readable,
+    readonly waits: Waits,
+  ) {}
+
+  async exactly(bytes: number): Promise<Buffer> {
+    const pieces: Buffer[] = [this.#held];
+    let length = this.#held.length;
+    while (length < bytes) {
+      this.waits.signal?.throwIfAborted();
+      const chunk = this.stream.read() as Buffer | null;
+      if (chunk) {
+        pieces.push(chunk);
+        length += chunk.length;
+        continue;
+      }
+      if (this.stream.readableEnded || this.stream.destroyed) throw lost();
+      await oneOf(this.stream, ["readable", "end"], this.waits);
+    }
+    const all = pieces.length === 1 ? this.#held : Buffer.concat(pieces);
+    this.#held = all.subarray(bytes);
+    return all.subarray(0, bytes);
+  }
+
+  /** What was read too far is the stream's again. */
+  giveBack(): void {
+    if (this.#held.length > 0) this.stream.unshift(this.#held);
+    this.#held = Buffer.alloc(0);
   }
 }
 

@@ -30,8 +30,9 @@ export async function serveRpc(
   {
     log,
     streams = {},
+    signal,
     requestTimeoutMs = REQUEST_MS,
-  }: { log: Log; streams?: StreamHandlers; requestTimeoutMs?: number },
+  }: { log: Log; streams?: StreamHandlers; signal?: AbortSignal; requestTimeoutMs?: number },
 ): Promise<void> {
   const running = new Set<Promise<void>>();
   const sparing = new Sparing();
@@ -65,7 +66,8 @@ export async function serveRpc(
     // the reader or writer hears it; without a listener a late one would end the process
     channel.on("error", () => undefined);
     try {
-      await serve(channel, gone.signal);
+      // a connection that breaks closes the channel for its reader, but not for its writer
+      await serve(channel, signal ? AbortSignal.any([gone.signal, signal]) : gone.signal);
     } catch (thrown) {
       await writeLine(channel, refusal(thrown)).catch((error: unknown) =>
         log.info({ error: String(error) }, "answer not delivered"),
