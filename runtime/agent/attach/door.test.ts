@@ -200,13 +200,14 @@ describe("an attach", () => {
     await client.served;
   });
 
-  test("whose client is gone ends its tmux client within a second", async () => {
+  test("whose client is gone ends its tmux client soon", async () => {
     const { client, tty } = await attach();
     const before = Date.now();
     client.drop();
     await client.served;
     expect(tty.exitCode).toBe(143);
-    expect(Date.now() - before).toBeLessThan(1_000);
+    // A second where the machine has nothing else to do; what it must not take is as long as Docker's own timeouts.
+    expect(Date.now() - before).toBeLessThan(5_000);
     expect(counts.of(id)).toBe(0);
   });
 

@@ -86,11 +86,12 @@ describe("a cluster", () => {
     two.addSession("second");
     const cluster = await open();
     await cluster.refresh();
-    two.before = (op) => (op === "list" ? new Promise((resolve) => setTimeout(resolve, 3000)) : Promise.resolve());
+    two.before = (op) =>
+      op === "list" ? new Promise((resolve) => setTimeout(resolve, 20_000).unref()) : Promise.resolve();
     one.addSession("third");
     const before = performance.now();
     await cluster.refresh({ timeoutMs: 500 });
-    expect(performance.now() - before).toBeLessThan(2500);
+    expect(performance.now() - before).toBeLessThan(10_000);
     expect(names(cluster)).toEqual(["first", "second", "third"]);
     await eventually(
       () => cluster.sessions().some((view) => view.session.name === "second" && !view.reachable),
