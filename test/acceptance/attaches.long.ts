@@ -53,10 +53,17 @@ async function attach(connection: SshConnection, at: number): Promise<void> {
   stream.resume();
   // Ctrl-b d, and what a dropped connection looks like to the agent.
   if (at % 2 === 0) {
-    stream.write("\x02");
-    // tmux takes keys that follow each other within a millisecond for a paste, which binds nothing.
-    await sleep(20);
-    stream.write("d");
+    // tmux takes keys of a session, whoever types them, that follow each other within a millisecond for a paste, which binds
+    // nothing. With eight at the keys that happens, and one of them tries again.
+    const over = new AbortController();
+    const open = (): boolean => !over.signal.aborted;
+    void closed.finally(() => over.abort()).catch(() => undefined);
+    for (let tries = 0; open() && tries < 60; tries++) {
+      stream.write("\x02");
+      await sleep(20);
+      if (open()) stream.write("d");
+      for (let waited = 0; open() && waited < 2_000; waited += 20) await sleep(20);
+    }
   } else stream.destroy();
   await closed;
 }
