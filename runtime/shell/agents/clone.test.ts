@@ -11,10 +11,9 @@ let stage: TransferStage;
 let here: TransferAgent;
 let there: TransferAgent;
 let session: Session;
-let digest: string;
 beforeEach(async () => {
   stage = await TransferStage.open();
-  ({ here, there, session, digest } = stage);
+  ({ here, there, session } = stage);
 });
 afterEach(() => stage[Symbol.asyncDispose]());
 
@@ -25,7 +24,7 @@ describe("a clone to another agent", () => {
     expect(copy).toMatchObject({ name: "copy", port: 0, dns_name: null, agent_id: there.id, limits: session.limits });
     expect(copy.id).not.toBe(session.id);
     expect({ skipped, skipped_total }).toEqual({ skipped: [{ path: "pipe", kind: "fifo" }], skipped_total: 1 });
-    expect(await stage.digestOf(there, copy.id)).toBe(digest);
+    expect(await stage.digestOf(there, copy.id)).toBe(await stage.digestOf(here));
     expect(stage.isRunning(here)).toBe(true);
     expect(here.effects).toEqual([]);
     expect(await stage.living()).toEqual([here]);
