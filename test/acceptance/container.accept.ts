@@ -6,7 +6,8 @@ import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
 
 const MIB = 1024 * 1024;
-const SHARED = "/home/claude/.claude /home/claude/.ssh /home/claude/.gitconfig /home/claude/.local";
+const SHARED =
+  "/home/claude/.claude /home/claude/.ssh /home/claude/.gitconfig /home/claude/.local /home/claude/.convocate-login";
 
 let cluster: TestCluster;
 let door: Door;
@@ -122,7 +123,8 @@ test("a session's container is what Docker was asked for, field by field", async
     ["bind", "/home/claude/.claude", "/home/claude/.claude-shared", true],
     ["bind", "/home/claude/.ssh", "/home/claude/.ssh", true],
     ["bind", "/home/claude/.gitconfig", "/home/claude/.gitconfig", true],
-    ["bind", "/home/claude/.claude/.credentials.json", "/home/claude/.claude/.credentials.json", false],
+    ["bind", "/home/claude/.convocate-login", "/home/claude/.claude-login", false],
+    ["bind", "/home/claude/.claude/.credentials.json", "/home/claude/.claude-login/.credentials.json", false],
     ["bind", "/home/claude/.local/share/claude-9", "/usr/local/bin/claude", true],
   ]);
   // Whatever else is mounted lets nothing be written to the host.
@@ -137,9 +139,9 @@ test("a session's container is what Docker was asked for, field by field", async
   });
 
   // What the login is after one session wrote it, the host and the next session have; what is shared cannot be written.
-  expect(await within(session, "echo new-token >~/.claude/.credentials.json && cat ~/.claude/.credentials.json")).toBe(
-    "new-token",
-  );
+  expect(Config.Env).toContain("CLAUDE_SECURESTORAGE_CONFIG_DIR=/home/claude/.claude-login");
+  const login = "~/.claude-login/.credentials.json";
+  expect(await within(session, `echo new-token >${login} && cat ${login}`)).toBe("new-token");
   expect(
     (
       await on("cat /home/claude/.claude/.credentials.json; stat -c '%U %a' /home/claude/.claude/.credentials.json")
