@@ -36,8 +36,8 @@ export async function measureEcho(sessions: Record<Way, Target>, keys: number): 
   }
   return [50, 95].map((p) => ({
     what: `keystroke echo through attach, p${p}`,
-    oursMs: percentile(times.ours, p),
-    beside: { name: PEER, ms: percentile(times.peer, p) },
+    ours: percentile(times.ours, p),
+    beside: { name: PEER, value: percentile(times.peer, p) },
     target: { kind: "ratio", atMost: 0.75 },
     samples: keys,
   }));
@@ -60,8 +60,8 @@ export async function measureFirstByte(target: Target, runs: number): Promise<Fi
   return [
     {
       what: "first byte of an attach, p50",
-      oursMs: percentile(times.ours, 50),
-      beside: { name: PEER, ms: percentile(times.peer, 50) },
+      ours: percentile(times.ours, 50),
+      beside: { name: PEER, value: percentile(times.peer, 50) },
       target: { kind: "ratio", atMost: 0.8 },
       samples: runs,
     },

@@ -66,6 +66,26 @@ export class Attach {
     });
   }
 
+  /** Types, and resolves to the milliseconds until this text was shown; it must not be what is typed. */
+  async until(typed: string, text: string, timeoutMs: number): Promise<number> {
+    const startedMs = performance.now();
+    let tail = "";
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#heard = null;
+        reject(new Error(`'${text}' was not shown within ${timeoutMs / 1000} s: ${this.#said}`));
+      }, timeoutMs);
+      this.#heard = (chunk, atMs) => {
+        tail = (tail + chunk).slice(-text.length - chunk.length);
+        if (!tail.includes(text)) return;
+        clearTimeout(timer);
+        this.#heard = null;
+        resolve(atMs - startedMs);
+      };
+      this.#child.stdin?.write(typed);
+    });
+  }
+
   /** Detaches as a user does and waits for the end: a client that is only killed may stay in the container. */
   async detach(): Promise<void> {
     if (this.#child.exitCode !== null) return;

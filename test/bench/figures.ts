@@ -1,13 +1,14 @@
 /** What SPEC 14 asks of a figure: a ratio to what a user would use instead, or a number of its own. */
-export type Target = { kind: "ratio"; atMost: number } | { kind: "ms"; atMost: number };
+export type Target = { kind: "ratio"; atMost: number } | { kind: "value"; atMost: number };
 
 export interface Figure {
   /** What was measured, as in SPEC 14, with the statistic: `keystroke echo, p50`. */
   what: string;
-  /** Milliseconds. */
-  oursMs: number;
+  /** Of `ours` and of what is beside it: milliseconds unless told; MB are 10^6 bytes. */
+  unit?: "ms" | "MB" | "%";
+  ours: number;
   /** What a user would use instead, null when there is nothing. */
-  beside: { name: string; ms: number } | null;
+  beside: { name: string; value: number } | null;
   /** Null for a figure that is printed to be looked at only. */
   target: Target | null;
   /** How many measurements it is made of. */
@@ -29,15 +30,15 @@ export function percentile(values: readonly number[], p: number): number {
 export const median = (values: readonly number[]): number => percentile(values, 50);
 
 /** Ours through the peer's; null without a peer. */
-export function ratio({ oursMs, beside }: Figure): number | null {
-  return beside && beside.ms > 0 ? oursMs / beside.ms : null;
+export function ratio({ ours, beside }: Figure): number | null {
+  return beside && beside.value > 0 ? ours / beside.value : null;
 }
 
 /** `met`, `MISSED`, or null where no target binds. */
 export function verdict(figure: Figure): "met" | "MISSED" | null {
   const { target } = figure;
   if (!target) return null;
-  const value = target.kind === "ms" ? figure.oursMs : ratio(figure);
+  const value = target.kind === "value" ? figure.ours : ratio(figure);
   if (value === null) throw new RangeError(`${figure.what}: a ratio is asked for, and there is no peer`);
   return value <= target.atMost ? "met" : "MISSED";
 }

@@ -26,9 +26,9 @@ export async function measureLs(cluster: TestCluster, runs: number): Promise<Fig
   const times = (JSON.parse(stdout) as number[]).slice(1);
   return [50, 95].map((p) => ({
     what: `\`ls\` of ${AGENTS * SESSIONS} sessions on ${AGENTS} agents, p${p}`,
-    oursMs: percentile(times, p),
+    ours: percentile(times, p),
     beside: null,
-    target: p === 50 ? { kind: "ms", atMost: 300 } : null,
+    target: p === 50 ? { kind: "value", atMost: 300 } : null,
     samples: times.length,
   }));
 }

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
+import { measureIdle, measureOutput, measureStart } from "./agent.js";
 import { measureEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
 import { measureLs } from "./ls.js";
@@ -11,7 +12,7 @@ import { measureRollout } from "./rollout.js";
 import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
 
-const ROWS = ["echo", "first-byte", "rpc", "ls", "rollout"] as const;
+const ROWS = ["echo", "first-byte", "rpc", "output", "start", "idle", "ls", "rollout"] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -70,6 +71,9 @@ async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys
       process.stderr.write(`bench: ${row}\n`);
       if (row === "echo") figures.push(...(await measureEcho({ ours: target, peer: other }, keys)));
       if (row === "first-byte") figures.push(...(await measureFirstByte(target, Math.max(runs, 20))));
+      if (row === "output") figures.push(...(await measureOutput(cluster, { ours: target, peer: other })));
+      if (row === "start") figures.push(...(await measureStart(cluster, Math.max(runs, 10))));
+      if (row === "idle") figures.push(...(await measureIdle(cluster)));
       if (row === "rpc") figures.push(...(await measureRpc(target, { pings: PINGS, execs: SSH_EXECS })));
     }
   } finally {

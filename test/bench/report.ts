@@ -9,10 +9,10 @@ export interface Quiet {
   loadAfter: number;
 }
 
-const milliseconds = (ms: number): string =>
-  ms >= 1000 ? `${(ms / 1000).toFixed(2)} s` : `${ms.toFixed(ms < 10 ? 2 : 0)} ms`;
-const asked = (target: Target): string =>
-  target.kind === "ratio" ? `≤ ${target.atMost}x` : `≤ ${milliseconds(target.atMost)}`;
+const inUnit = (value: number, unit: Figure["unit"] = "ms"): string =>
+  unit === "ms" && value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${value.toFixed(value < 10 ? 2 : 0)} ${unit}`;
+const asked = (target: Target, unit: Figure["unit"]): string =>
+  target.kind === "ratio" ? `≤ ${target.atMost}x` : `≤ ${inUnit(target.atMost, unit)}`;
 
 /** The table that is printed: a row per figure, the target of SPEC 14 beside it. */
 export function table(figures: readonly Figure[], quiet: Quiet): string {
@@ -25,11 +25,11 @@ export function table(figures: readonly Figure[], quiet: Quiet): string {
     const times = ratio(figure);
     out.push([
       figure.what,
-      milliseconds(figure.oursMs),
+      inUnit(figure.ours, figure.unit),
       figure.beside?.name ?? "",
-      figure.beside ? milliseconds(figure.beside.ms) : "",
+      figure.beside ? inUnit(figure.beside.value, figure.unit) : "",
       times === null ? "" : `${times.toFixed(2)}x`,
-      figure.target ? asked(figure.target) : "",
+      figure.target ? asked(figure.target, figure.unit) : "",
       verdict(figure) ?? "",
       figure.samples,
     ]);

@@ -21,7 +21,7 @@ function refuseChanges(name: string, changes: number, said: string): void {
     throw new Error(`${name} changed ${changes} things in a run that should change nothing:\n${said.slice(-4000)}`);
 }
 
-function ours(cluster: TestCluster): Contender {
+function convocate(cluster: TestCluster): Contender {
   return {
     name: "convocate",
     async noop() {
@@ -71,7 +71,7 @@ export async function measureRollout(
   const machines = cluster.lab.hosts.length;
   const lab = await wholeLab(`t-bench-peer-${machines}`, machines);
   try {
-    const contenders = [ours(cluster), ...(await peers(cluster, lab, benchFolder))];
+    const contenders = [convocate(cluster), ...(await peers(cluster, lab, benchFolder))];
     // The first run of each only shows that it changes nothing.
     for (const contender of contenders) await contender.noop();
     const times = new Map<string, number[]>(contenders.map(({ name }) => [name, []]));
@@ -82,11 +82,11 @@ export async function measureRollout(
         if (contender && ms !== undefined) times.get(contender.name)?.push(ms);
       }
     }
-    const oursMs = median(times.get("convocate") ?? []);
+    const ours = median(times.get("convocate") ?? []);
     return (["ansible", "pyinfra"] as const).map((name) => ({
       what: `no-op rollout, drift read, ${machines} host${machines === 1 ? "" : "s"}`,
-      oursMs,
-      beside: { name, ms: median(times.get(name) ?? []) },
+      ours,
+      beside: { name, value: median(times.get(name) ?? []) },
       target: { kind: "ratio", atMost: ATMOST[name] },
       samples: runs,
     }));

@@ -46,9 +46,9 @@ export async function measureRpc(
   return [
     {
       what: "RPC on a warm connection, p50",
-      oursMs: percentile(times.ours, 50),
-      beside: { name: "ssh exec over ControlMaster", ms: percentile(times.peer, 50) },
-      target: { kind: "ms", atMost: 0.2 },
+      ours: percentile(times.ours, 50),
+      beside: { name: "ssh exec over ControlMaster", value: percentile(times.peer, 50) },
+      target: { kind: "value", atMost: 0.2 },
       samples: times.ours.length,
     },
   ];
