@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { randomUUID } from "node:crypto";
 import { createParams, SessionsRig } from "../../../test/agent/sessions-rig.js";
-import type { SessionId } from "../../domain/index.js";
+import { newAgentId, type SessionId } from "../../domain/index.js";
 import { containerName } from "../containers/spec.js";
 
 let rig: SessionsRig;
@@ -46,6 +47,15 @@ describe("a session and its host's boots", () => {
     await rig.sessions.kill(id);
     await rig.sessions.startAfterBoot(id);
     expect(await stateOf(id)).toBe("stopped");
+  });
+
+  test("one that moved to another agent, which was not confirmed before the boot, is not: it would run twice", async () => {
+    const id = await make();
+    const transfer = { id: randomUUID(), to: newAgentId(), was_running: true, since: new Date(0).toISOString() };
+    await rig.store.update(id, { transfer: { state: "moved", ...transfer } });
+    await reboot();
+    await rig.sessions.startAfterBoot(id);
+    expect(rig.docker.containers.get(containerName(id))?.state.running).toBe(false);
   });
 
   test("one that cannot be started now is still to run, so that the next agent tries", async () => {

@@ -144,6 +144,8 @@ export class Sessions {
       const { store, containers, boot } = this.#with;
       const session = store.get(id);
       if (!session?.runs_in_boot || session.runs_in_boot === boot) return;
+      // Another agent has it, whose word it is now whether it runs.
+      if (session.transfer?.state === "moved") return;
       if ((await containers.state(id))?.running) return;
       using admitted = await containers.admit(session);
       await this.#starter.start(session, admitted, null);
