@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
@@ -135,12 +136,13 @@ export class AgentHost extends pulumi.ComponentResource {
       { host, tag: args.image.tag, image: args.image.image },
       { ...inside, dependsOn: [docker, folders, base.packages] },
     );
+    const content = agentUnit(agent.agentPort, common.service.home);
     const unit = new Unit(
       `${name}/${UNIT}`,
       {
         host,
         unit: UNIT,
-        content: agentUnit(agent.agentPort, common.service.home),
+        content,
         triggers: {
           release: common.release,
           program: JSON.stringify(common.programs["convocate-agent"]),
@@ -167,7 +169,7 @@ export class AgentHost extends pulumi.ComponentResource {
         agentId: id.agentId,
         agentName: name,
         release: common.release,
-        program: JSON.stringify(common.programs["convocate-agent"]),
+        restartedFor: digest(JSON.stringify([common.programs["convocate-agent"], content, settings])),
       },
       {
         ...inside,
@@ -337,4 +339,8 @@ export class AgentHost extends pulumi.ComponentResource {
       { ...inside, dependsOn: [known, base.packages, base.rsyslog] },
     );
   }
+}
+
+function digest(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
 }

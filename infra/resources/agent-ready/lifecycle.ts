@@ -11,7 +11,7 @@ const Inputs = z.object({
   agentId: z.string(),
   agentName: z.string(),
   release: z.string(),
-  program: z.string(),
+  restartedFor: z.string(),
   waitSeconds: z.int().min(1).max(600).default(60),
 });
 type Inputs = z.infer<typeof Inputs>;
@@ -86,7 +86,12 @@ export const agentReady: Lifecycle<Inputs, State> = {
   inputs: Inputs,
   secretOutputs: [],
   diff: (state, inputs) => [
-    ...compare<Omit<State, "reachable" | "runningRelease">>(state, inputs, ["shell", "agentId", "release", "program"]),
+    ...compare<Omit<State, "reachable" | "runningRelease">>(state, inputs, [
+      "shell",
+      "agentId",
+      "release",
+      "restartedFor",
+    ]),
     ...(state.reachable ? [] : [change("reachable")]),
     ...(state.runningRelease === inputs.release ? [] : [change("runningRelease")]),
   ],

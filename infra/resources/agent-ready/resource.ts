@@ -12,7 +12,7 @@ export interface AgentReadyArgs {
   /** What the agent must answer. */
   release: string;
   /** What the agent's service was restarted for: another one is waited for anew. */
-  program: string;
+  restartedFor: string;
   /** Default 60. */
   waitSeconds?: number;
 }
