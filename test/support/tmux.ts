@@ -122,7 +122,8 @@ export class TmuxTerminal implements AsyncDisposable {
       "the program to end",
       async () => {
         const text = (await this.#tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}")).trim();
-        return text.startsWith("1") && text;
+        // tmux sees the terminal close a moment before it hears how the program ended.
+        return /^1 \d/.test(text) && text;
       },
       { timeoutMs, everyMs: 50 },
     );
