@@ -6,8 +6,9 @@ import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
 
 const MIB = 1024 * 1024;
-const SHARED =
-  "/home/claude/.claude /home/claude/.ssh /home/claude/.gitconfig /home/claude/.local /home/claude/.convocate-login";
+const SHARED = "/home/claude/.claude /home/claude/.ssh /home/claude/.gitconfig /home/claude/.local";
+/** Made by the agent, beside the host's own login. */
+const LOGIN = "/home/claude/.convocate-login";
 
 let cluster: TestCluster;
 let door: Door;
@@ -44,7 +45,7 @@ beforeAll(async () => {
   door = await doorOf(cluster, "agent-1");
   // What a service user who works on the host has, the CLI where its own installer puts it.
   await on(
-    `cd /home/claude; rm -rf ${SHARED}; mkdir -p .claude .ssh .local/bin .local/share
+    `cd /home/claude; rm -rf ${SHARED} ${LOGIN}; mkdir -p .claude .ssh .local/bin .local/share
      echo '{"claudeAiOauth":{"accessToken":"a"}}' >.claude/.credentials.json; echo '[user]' >.gitconfig
      cp /usr/bin/true .local/share/claude-9; ln -s ../share/claude-9 .local/bin/claude
      chmod 600 .claude/.credentials.json; chown -R claude:claude ${SHARED}`,
@@ -54,7 +55,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await using agent = await rpcTo(door);
   for (const id of made) await agent.rpc.call("delete", { id }, { timeoutMs: 60_000 });
-  await on(`rm -rf ${SHARED}`);
+  await on(`rm -rf ${SHARED} ${LOGIN}`);
   await cluster.close();
 }, 120_000);
 
