@@ -148,7 +148,8 @@ async function feed(tar: ReturnType<typeof unpack>, folder: string, plain: Async
 
 function tarError(folder: string, said: string): ConvocateError {
   const complaint = firstComplaint(said);
-  return /No space left on device|Disk quota exceeded/.test(said)
+  // tar has one exit code for all of these; a write that took less than it was given is a disk with room for no more.
+  return /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/.test(said)
     ? new ConvocateError("DISK_FULL", `the file system of ${folder} is full: make room there and move again`)
     : new ConvocateError("BAD_ARCHIVE", `the home cannot be unpacked in ${folder}: ${complaint}`);
 }
