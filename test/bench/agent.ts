@@ -138,7 +138,7 @@ export async function measureIdle(cluster: TestCluster): Promise<Figure[]> {
     ];
   } finally {
     await lab.sh("shell", `echo ${image} >${file}`);
-    for (const id of made) await agent.rpc.call("delete", { id }, { timeoutMs: 60_000 });
+    await Promise.all(made.map((id) => agent.rpc.call("delete", { id }, { timeoutMs: 300_000 })));
   }
 }
 
