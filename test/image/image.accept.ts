@@ -278,8 +278,13 @@ describe("a session", () => {
 
 describe("the session's user", () => {
   const unprivileged = ["--cap-drop", "ALL", "--security-opt", "no-new-privileges"];
+  // Of every process of that name: the CLI is two of them for as long as it begins a hook.
   const capabilities = (session: Session) =>
-    session.exec("sh", "-c", "grep -h CapEff /proc/$(pgrep -x claude)/status | tr -d '\\t'");
+    session.exec(
+      "sh",
+      "-c",
+      "for pid in $(pgrep -x claude); do grep -h CapEff /proc/$pid/status; done 2>/dev/null | tr -d '\\t' | sort -u",
+    );
 
   test("has the uid, gid and name that the host says", async () => {
     const env = { CONVOCATE_UID: "2001", CONVOCATE_GID: "2002", CONVOCATE_USER: "ops" };
