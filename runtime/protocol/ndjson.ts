@@ -156,6 +156,8 @@ export async function readFirstLine(
     stream.once("end", onEnd);
     stream.once("close", onEnd);
     onReadable();
+    // Told before we listened: nobody would tell again.
+    if (stream.readableEnded || stream.destroyed) onEnd();
   });
 }
 

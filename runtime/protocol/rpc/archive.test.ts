@@ -43,6 +43,19 @@ test("whatever is framed comes out the same, however the bytes are cut on the wa
   );
 });
 
+test("an archive whose sender has left is read to its end, however slowly", async () => {
+  const stream = new PassThrough();
+  await writeFrame(stream, { payload: Buffer.from("home"), position: 4 });
+  await writeTrailer(stream, TRAILER);
+  stream.end();
+  const reading = readFrames(stream, { stallMs: 500 });
+  expect(await reading.next()).toMatchObject({ done: false, value: { position: 4 } });
+  // All of it came in one piece, and the stream tells its end before the next frame is asked for.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(stream.readableEnded).toBe(true);
+  expect(await reading.next()).toEqual({ done: true, value: TRAILER });
+});
+
 test("a reader that is behind holds the writer back", async () => {
   const [from, to] = duplexPair();
   let written = 0;

@@ -1,7 +1,7 @@
 import type { Readable, Writable } from "node:stream";
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
-import { readFirstLine, writeLine } from "../ndjson.js";
+import { writeLine } from "../ndjson.js";
 
 /** One frame carries at most so much. */
 export const MAX_FRAME_BYTES = 256 * 1024;
@@ -9,6 +9,8 @@ export const MAX_FRAME_BYTES = 256 * 1024;
 export const STALL_MS = 60_000;
 
 const HEADER_BYTES = 12;
+/** A trailer names 100 skipped files at most, of 4 KiB each. */
+const MAX_LINE_BYTES = 1024 * 1024;
 
 /** What a clone or an export left out, relative to the home; paths that are not UTF-8 are shown as Latin-1. */
 export const Skipped = z.object({ path: z.string(), kind: z.enum(["socket", "fifo", "device"]) });
@@ -80,12 +82,8 @@ export async function* readFrames(stream: Readable, waits: Waits = {}): AsyncGen
     if (length === 0) break;
     yield { payload: await reader.exactly(length), position: Number(position) };
   }
+  const trailer = Trailer.safeParse(parse(await reader.line()));
   reader.giveBack();
-  const line = await readFirstLine(stream, {
-    timeoutMs: waits.stallMs ?? STALL_MS,
-    ...(waits.signal ? { signal: waits.signal } : {}),
-  });
-  const trailer = Trailer.safeParse(parse(line));
   if (!trailer.success) throw new ConvocateError("BAD_REQUEST", "this is no archive: its last line is not understood");
   return trailer.data;
 }
@@ -106,24 +104,47 @@ class Reader {
     const pieces: Buffer[] = [this.#held];
     let length = this.#held.length;
     while (length < bytes) {
-      this.waits.signal?.throwIfAborted();
-      const chunk = this.stream.read() as Buffer | null;
-      if (chunk) {
-        pieces.push(chunk);
-        length += chunk.length;
-        continue;
-      }
-      if (this.stream.readableEnded || this.stream.destroyed) throw lost();
-      await oneOf(this.stream, ["readable", "end"], this.waits);
+      const chunk = await this.#chunk();
+      pieces.push(chunk);
+      length += chunk.length;
     }
     const all = pieces.length === 1 ? this.#held : Buffer.concat(pieces);
     this.#held = all.subarray(bytes);
     return all.subarray(0, bytes);
   }
 
+  /**
+   * Up to the next line feed. Not from the stream, which may have told its end while what it gave was still held here: then
+   * nothing can be put back, and nobody would say that nothing comes.
+   */
+  async line(): Promise<string> {
+    for (;;) {
+      const end = this.#held.indexOf(10);
+      if (end > MAX_LINE_BYTES || (end === -1 && this.#held.length > MAX_LINE_BYTES))
+        throw new ConvocateError("BAD_REQUEST", "this is no archive: its last line is too long");
+      if (end === -1) {
+        this.#held = Buffer.concat([this.#held, await this.#chunk()]);
+        continue;
+      }
+      const line = this.#held.toString("utf8", 0, end);
+      this.#held = this.#held.subarray(end + 1);
+      return line;
+    }
+  }
+
+  async #chunk(): Promise<Buffer> {
+    for (;;) {
+      this.waits.signal?.throwIfAborted();
+      const chunk = this.stream.read() as Buffer | null;
+      if (chunk) return chunk;
+      if (this.stream.readableEnded || this.stream.destroyed) throw lost();
+      await oneOf(this.stream, ["readable", "end"], this.waits);
+    }
+  }
+
   /** What was read too far is the stream's again. */
   giveBack(): void {
-    if (this.#held.length > 0) this.stream.unshift(this.#held);
+    if (this.#held.length > 0 && !this.stream.readableEnded) this.stream.unshift(this.#held);
     this.#held = Buffer.alloc(0);
   }
 }
