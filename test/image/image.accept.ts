@@ -259,6 +259,9 @@ describe("a session", () => {
     await say(await ready(await session.attach()), "before the restart");
     await eventually("the prompt arrives", () => prompts().includes("before the restart"));
     await (await session.attach()).shows("You said: before the restart");
+    // The CLI shows an answer a moment before it writes it down; what was never written nobody can resume.
+    const noted = ["sh", "-c", "grep -rl 'You said: before the restart' /home/claude/.claude/projects || true"];
+    await eventually("the answer to be noted", async () => (await session.exec(...noted)) !== "");
     await docker("rm", "--force", session.name);
     const asked = prompts().length;
 
