@@ -166,6 +166,12 @@ test("one that eats memory is killed in its own limit, its row says so within 5 
 test("a fork bomb ends at its pids limit, and another session does not notice", async () => {
   const quiet = await create({ start: true });
   const bomb = await create({ start: true, limits: { memory_bytes: 512 * MIB, pids: 96, cpus: 0.3 } });
+  // A container that cannot even start its CLI ends, and shows nothing of what is asked here.
+  await using early = await rpcTo(door);
+  await eventually("both to have started", async () => {
+    const { status } = await early.rpc.call("get", { id: bomb.id });
+    return status.state === "running" && status.starting !== true;
+  });
   // Ends by itself after a few seconds, too.
   await on(
     `docker exec -d -u 1337 ${container(bomb.id)} timeout -s KILL 60 bash -c 'for i in $(seq 2000); do sleep 40 & done; wait' 2>/dev/null`,

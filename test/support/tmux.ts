@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { command } from "./cluster.js";
 import { eventually } from "./door.js";
 
 /** A program in a real terminal: tmux on a server of its own, driven by keys and read as a screen. */
 export class TmuxTerminal implements AsyncDisposable {
   readonly #server = `convocate-test-${randomUUID()}`;
+  readonly #status = join(tmpdir(), `${this.#server}.status`);
 
   static async open(argv: readonly string[], { cols = 110, rows = 32 } = {}): Promise<TmuxTerminal> {
     const terminal = new TmuxTerminal();
@@ -18,6 +21,10 @@ export class TmuxTerminal implements AsyncDisposable {
       String(cols),
       "-y",
       String(rows),
+      "sh",
+      "-c",
+      '"$@"; echo "$?" >"$0"',
+      terminal.#status,
       ...argv,
       // A program's attempt to write the clipboard (OSC 52) is taken, so that a test can see it.
       ";",
@@ -67,8 +74,11 @@ export class TmuxTerminal implements AsyncDisposable {
 
   /** The process that the shell runs now. */
   async child(): Promise<number> {
-    const shell = (await this.#tmux("display", "-p", "#{pane_pid}")).trim();
-    return Number((await readFile(`/proc/${shell}/task/${shell}/children`, "utf8")).trim().split(" ")[0]);
+    const childOf = async (pid: string): Promise<string> =>
+      (await readFile(`/proc/${pid}/task/${pid}/children`, "utf8")).trim().split(" ")[0] ?? "";
+    // The pane's own process only notes how the shell ends.
+    const shell = await childOf((await this.#tmux("display", "-p", "#{pane_pid}")).trim());
+    return Number(await childOf(shell));
   }
 
   /** Text as it is. */
@@ -116,18 +126,14 @@ export class TmuxTerminal implements AsyncDisposable {
     );
   }
 
-  /** The exit status of the program, once it ended. */
+  /** The exit status of the program, once it ended; from its shell, since tmux now and then does not hear it. */
   async ended(timeoutMs = 30_000): Promise<number> {
     const status = await eventually(
       "the program to end",
-      async () => {
-        const text = (await this.#tmux("display-message", "-p", "#{pane_dead} #{pane_dead_status}")).trim();
-        // tmux sees the terminal close a moment before it hears how the program ended.
-        return /^1 \d/.test(text) && text;
-      },
+      async () => (await readFile(this.#status, "utf8").catch(() => "")).trim() || undefined,
       { timeoutMs, everyMs: 50 },
     );
-    return Number(status.split(" ")[1]);
+    return Number(status);
   }
 
   async #tmux(...argv: string[]): Promise<string> {
@@ -138,5 +144,6 @@ export class TmuxTerminal implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await command(["tmux", "-L", this.#server, "kill-server"]);
+    await rm(this.#status, { force: true });
   }
 }
