@@ -1,9 +1,10 @@
+import type { StyledText } from "../ansi.js";
 import { logsTop } from "../model/answers.js";
 import { viewRows } from "../model/layout.js";
 import type { LogsDialog, PreviewDialog, State } from "../model/state.js";
-import { fit, truncate, wrap } from "../text.js";
+import { truncate, wrap } from "../text.js";
 import { ESC, keys, nameIn, type Content } from "./parts.js";
-import type { Line } from "./line.js";
+import { line, type Line } from "./line.js";
 
 /** A session's log: its newest lines, or those scrolled back to. */
 export function logsContent(state: State, dialog: LogsDialog, width: number): Content {
@@ -43,7 +44,7 @@ export function previewContent(state: State, dialog: PreviewDialog, width: numbe
         ? [[["Asking for its screen…", "dim"]]]
         : withoutEmptyEnd(lines)
             .slice(-rows)
-            .map((text): Line => [[fit(text, width)]]);
+            .map((text) => line(text, width));
   return {
     title: `Screen of ${nameIn(state, dialog.id)}`,
     body: filled(body, rows),
@@ -51,8 +52,8 @@ export function previewContent(state: State, dialog: PreviewDialog, width: numbe
   };
 }
 
-function withoutEmptyEnd(lines: readonly string[]): readonly string[] {
-  const last = lines.findLastIndex((text) => text.trim() !== "");
+function withoutEmptyEnd(lines: readonly StyledText[]): readonly StyledText[] {
+  const last = lines.findLastIndex((spans) => spans.some(([text]) => text.trim() !== ""));
   return lines.slice(0, last + 1);
 }
 

@@ -282,6 +282,13 @@ describe("logs and preview", () => {
     expect(
       drawState(play(opened.state, { type: "screen", id: sessionId(1), lines: ["> hi", ""] }).state, false),
     ).toContain("> hi");
+    const coloured = play(opened.state, {
+      type: "screen",
+      id: sessionId(1),
+      lines: ["\u001b[1;31mred", "too\u001b[2J"],
+    });
+    expect(drawState(coloured.state, true)).toMatch(/\u001b\[1;31mred\u001b\[0m[^]*\u001b\[1;31mtoo\u001b\[0m/);
+    expect(drawState(coloured.state, true)).not.toContain("\u001b[2J");
     const error = new ConvocateError("UNKNOWN_OP", "update the agent");
     expect(
       drawState(play(opened.state, { type: "view-failed", view: "preview", id: sessionId(1), error }).state, false),
