@@ -1,15 +1,18 @@
 import { describe, expect, test } from "@jest/globals";
 import stringWidth from "string-width";
 import {
+  ago,
   agentId,
   agentView,
   capacity,
+  heard,
   manySessions,
   NOW_MS,
   sessionView,
   variedAgents,
   variedSessions,
 } from "../../../../test/tui/fixtures.js";
+import type { AgentView } from "../../cluster.js";
 import { reduce } from "../model/reduce.js";
 import { initialState, type Action, type State } from "../model/state.js";
 import { drawFrame, drawState } from "./frame.js";
@@ -80,6 +83,28 @@ describe.each(SIZES)("at $cols x $rows", ({ cols, rows }) => {
       expect(frame).toMatch(/│ .*Esc (close|cancel|leave) +│/);
     }
   });
+});
+
+test("an agent that hears nothing, or is not heard, says so in the strip, the status line and its settings", () => {
+  const lost = { ...heard(1, "connected"), peer_lost_since: ago(200) };
+  const connection = { state: "connecting", since: NOW_MS - 210_000, error: "timed out" } as const;
+  const frameOf = (view: AgentView): string => {
+    const cluster: Action = { type: "cluster", sessions: [], agents: [view] };
+    const list = stateOf({ cols: 120, rows: 40 }, cluster);
+    return `${drawState(list, false)}\n${drawState(reduce(list, key("S")).state, false)}`;
+  };
+  const deaf = frameOf(agentView(1, { connection, heard: lost }));
+  expect(deaf).toMatch(/◑ agent-1 +deaf/);
+  expect(deaf).toContain("agent-1 has heard nothing from this host for 3m");
+  expect(deaf).toMatch(/Events +heartbeat 10s ago; it hears nothing from here for 3m/);
+  const silent = frameOf(agentView(1, { heard: { ...heard(1, "silent"), last_heartbeat_at: ago(95) } }));
+  expect(silent).toMatch(/◐ agent-1 +silent/);
+  expect(silent).toContain("no event from agent-1 for 1m");
+  expect(silent).toMatch(/Events +none for 1m/);
+  // What it said before it fell silent is no news of it.
+  expect(frameOf(agentView(1, { connection, heard: { ...lost, connection: "silent" } }))).toMatch(
+    /○ agent-1 +connecting/,
+  );
 });
 
 test("the confirmation names the session and its agent", () => {

@@ -209,9 +209,8 @@ function emptyText({ snapshot: { agents, sessions }, loaded, filter }: State): [
       `Nothing found for "${filter}"`,
       "The filter looks in names, agents, DNS names, ports, states and ids. Esc shows all sessions.",
     ];
-  const connecting = agents.filter((agent) => agent.state === "connecting");
   if (agents.length === 0) return loaded ? ["No agents yet", NO_AGENTS_TEXT] : ["Starting", "Looking for agents…"];
-  if (connecting.length === agents.length)
+  if (agents.every((agent) => !agent.reachable))
     return ["No agent answers yet", `Connecting to ${agents.map(({ view }) => view.name).join(", ")}…`];
   return loaded
     ? [
