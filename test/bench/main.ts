@@ -11,8 +11,9 @@ import { json, table, type Quiet } from "./report.js";
 import { measureRollout } from "./rollout.js";
 import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
+import { measureTui } from "./tui.js";
 
-const ROWS = ["echo", "first-byte", "rpc", "output", "start", "idle", "ls", "rollout"] as const;
+const ROWS = ["echo", "first-byte", "rpc", "output", "start", "idle", "ls", "tui", "rollout"] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -39,8 +40,8 @@ const load = (): number => loadavg()[0] ?? 0;
 
 /** Hands each figure on as soon as it is there: what fails later takes none of them away. */
 async function measure(rows: readonly Row[], options: Options, figures: Figure[]): Promise<void> {
-  const attachRows = rows.filter((row) => row !== "rollout" && row !== "ls");
-  const one = attachRows.length > 0 || rows.includes("ls");
+  const attachRows = rows.filter((row) => row !== "rollout" && row !== "ls" && row !== "tui");
+  const one = attachRows.length > 0 || rows.includes("ls") || rows.includes("tui");
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
   const sizes = [...new Set([...(one ? [1] : []), ...rollouts])];
   for (const machines of sizes) {
@@ -52,6 +53,8 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
         figures.push(...(await measureSession(cluster, attachRows, options)));
       if (machines === 1 && rows.includes("ls"))
         figures.push(...(await measureLs(cluster, Math.max(options.runs, 20))));
+      if (machines === 1 && rows.includes("tui"))
+        figures.push(...(await measureTui(cluster, Math.max(options.runs, 20))));
       if (rollouts.includes(machines))
         figures.push(...(await measureRollout(cluster, { runs: options.runs, benchFolder, keep: options.keep })));
     } finally {
