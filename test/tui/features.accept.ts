@@ -76,6 +76,15 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
 
     await screen.key("P");
     await screen.see("> what alpha shows");
+    // To the next that runs, into it, and back.
+    await screen.key("j");
+    await screen.see("> what fleeting shows");
+    await screen.key("k", "Enter");
+    await screen.see("attached to alpha");
+    await screen.key("C-b", "d");
+    await screen.see("back from alpha");
+    await screen.key("P");
+    await screen.see("> what alpha shows");
     await screen.key("Escape");
     await screen.seeNot("what alpha shows");
 

@@ -211,7 +211,12 @@ function emptyText({ snapshot: { agents, sessions }, loaded, filter }: State): [
     ];
   if (agents.length === 0) return loaded ? ["No agents yet", NO_AGENTS_TEXT] : ["Starting", "Looking for agents…"];
   if (agents.every((agent) => !agent.reachable))
-    return ["No agent answers yet", `Connecting to ${agents.map(({ view }) => view.name).join(", ")}…`];
+    return [
+      "No agent answers yet",
+      `Connecting to ${agents.map(({ view }) => view.name).join(", ")}…\n\n` +
+        "They are tried again by themselves. `convocate agents` says what is wrong with each, and `convocate-host doctor` " +
+        "on the machine that has the checkout what mends it.",
+    ];
   return loaded
     ? [
         "No sessions yet",

@@ -3,7 +3,7 @@ import { logsTop } from "../model/answers.js";
 import { viewRows } from "../model/layout.js";
 import type { LogsDialog, PreviewDialog, State } from "../model/state.js";
 import { truncate, wrap } from "../text.js";
-import { ESC, keys, nameIn, type Content } from "./parts.js";
+import { ENTER, ESC, keys, nameIn, type Content } from "./parts.js";
 import { line, type Line } from "./line.js";
 
 /** A session's log: its newest lines, or those scrolled back to. */
@@ -48,7 +48,7 @@ export function previewContent(state: State, dialog: PreviewDialog, width: numbe
   return {
     title: `Screen of ${nameIn(state, dialog.id)}`,
     body: filled(body, rows),
-    foot: keys(["Esc", "close", ESC]),
+    foot: keys(["Enter", "attach", ENTER], ["↑↓", "other sessions", { name: "down" }], ["Esc", "close", ESC]),
   };
 }
 

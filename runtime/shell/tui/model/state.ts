@@ -80,6 +80,8 @@ export interface ErrorDialog {
   kind: "error";
   title: string;
   text: string;
+  /** Something went wrong; else it only says what an operator should know. */
+  bad?: true;
   /** First visible line of the wrapped text. */
   scroll: number;
   /** The dialog to go back to, when what it asked for failed. */
