@@ -3,7 +3,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { measureIdle, measureOutput, measureStart } from "./agent.js";
-import { measureEcho, measureFirstByte } from "./attach.js";
+import { measureEcho, measureFarEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
 import { measureLs } from "./ls.js";
 import { benchCluster, takeDown } from "./ours.js";
@@ -13,7 +13,7 @@ import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
 import { measureTui } from "./tui.js";
 
-const ROWS = ["echo", "first-byte", "rpc", "output", "start", "idle", "ls", "tui", "rollout"] as const;
+const ROWS = ["echo", "far-echo", "first-byte", "rpc", "output", "start", "idle", "ls", "tui", "rollout"] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -73,6 +73,7 @@ async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys
     for (const row of rows) {
       process.stderr.write(`bench: ${row}\n`);
       if (row === "echo") figures.push(...(await measureEcho({ ours: target, peer: other }, keys)));
+      if (row === "far-echo") figures.push(...(await measureFarEcho({ ours: target, peer: other })));
       if (row === "first-byte") figures.push(...(await measureFirstByte(target, Math.max(runs, 20))));
       if (row === "output") figures.push(...(await measureOutput(cluster, { ours: target, peer: other })));
       if (row === "start") figures.push(...(await measureStart(cluster, Math.max(runs, 10))));
