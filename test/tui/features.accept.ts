@@ -42,6 +42,16 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
 
     await screen.key("s");
     await screen.see("sorted by waiting");
+    // Filter and order are there still after an attach.
+    await screen.key("/");
+    await screen.type("alpha");
+    await screen.key("Enter", "Enter");
+    await screen.see("attached to alpha");
+    await screen.key("C-b", "d");
+    await screen.see("1 found in 7 sessions");
+    await screen.see("WAITING↓");
+    await screen.key("Escape", "Escape");
+    await screen.see(/7 sessions ─/);
     await screen.key("s", "s", "s", "s", "Home");
     await screen.see("NAME↓");
 

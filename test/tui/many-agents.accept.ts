@@ -89,6 +89,26 @@ test("1,000 sessions on 10 agents, one hung, one refusing, one that comes and go
   process.stderr.write(`key to frame with 1,000 sessions on 10 agents: p95 ${p95.toFixed(1)} ms\n`);
   expect(p95).toBeLessThan(P95_MS);
 
+  // What is asked of the hung one waits where it says so, is left at once, and holds nothing else up.
+  terminal.type("\u001b[H");
+  await terminal.see(/^› .{3}s-0-000/m);
+  for (const [key, waits] of [
+    ["L", "Asking for its log…"],
+    ["P", "Asking for its screen…"],
+    ["S", "Asking for its settings…"],
+  ] as const) {
+    terminal.type(key);
+    await terminal.see(waits);
+    terminal.type("\u001b");
+    await eventually(() => !terminal.text().includes(waits), `Esc to leave: ${waits}`);
+  }
+  terminal.type("K");
+  await terminal.see("Stop s-0-000");
+  terminal.type("y");
+  await terminal.see(/s-0-000 .*stopping…/);
+  terminal.type("j");
+  await terminal.see(/^› .{3}s-0-001/m);
+
   // A dialog is open while agents come and go: no row moves.
   terminal.type("K");
   await eventually(() => terminal.text().includes("Stop s-"), "the dialog", 10_000);

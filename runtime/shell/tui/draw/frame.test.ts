@@ -170,6 +170,21 @@ test("an empty cluster, no agents and a first start each say what to do next", (
   expect(drawState(start, false)).toContain("Looking for agents");
 });
 
+test("a list longer than the screen says at its right edge where in it one is", () => {
+  const size = { cols: 80, rows: 24 };
+  const many: Action = { type: "cluster", sessions: manySessions(40), agents: [agentView(1)] };
+  const bar = (state: State): string =>
+    drawState(state, false)
+      .split("\n")
+      .slice(2, -4)
+      .map((text) => (text.padEnd(80)[79] === "▐" ? "x" : "."))
+      .join("");
+  const top = stateOf(size, many);
+  expect(bar(top)).toMatch(/^x{8}\.+$/);
+  expect(bar(reduce(top, { type: "key", key: { name: "end" } }).state)).toMatch(/^\.+x{8}$/);
+  expect(bar(stateOf(size))).not.toContain("x");
+});
+
 test("below 80x24 it says so", () => {
   expect(drawFrame(varied, { cols: 79, rows: 24, color: false })).toContain("needs 80x24");
   expect(drawFrame(varied, { cols: 80, rows: 23, color: false })).toContain("this terminal is 80x23");
