@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals
 import xterm from "@xterm/headless";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
 import { eventually } from "../support/door.js";
 import { TmuxTerminal } from "../support/tmux.js";
 import { buildProgram, type Program } from "./program.js";
@@ -175,15 +176,10 @@ test.each([
 
 test("a terminal that does not say its size (0x0) is taken for 80x24, and its real size once it has one is followed", async () => {
   // Where util-linux's script has no terminal of its own it makes one without a size, as sshd does for `ssh -tt` from a pipe.
-  const child = spawn(
-    "script",
-    [
-      "-qec",
-      `(sleep 2; stty cols 100 rows 30 </dev/tty) & exec ${process.cwd()}/node_modules/.bin/node ${program.path} few`,
-      "/dev/null",
-    ],
-    { stdio: ["pipe", "pipe", "ignore"] },
-  );
+  const resize = `${program.path}.resize`;
+  const resized = `(until [ -e ${resize} ]; do sleep 0.1; done; stty cols 100 rows 30 </dev/tty)`;
+  const tui = `exec ${process.cwd()}/node_modules/.bin/node ${program.path} few`;
+  const child = spawn("script", ["-qec", `${resized} & ${tui}`, "/dev/null"], { stdio: ["pipe", "pipe", "ignore"] });
   const seen = new xterm.Terminal({ cols: 100, rows: 30, allowProposedApi: true });
   child.stdout.on("data", (chunk: Buffer) => seen.write(chunk));
   const text = (): string[] =>
@@ -192,6 +188,7 @@ test("a terminal that does not say its size (0x0) is taken for 80x24, and its re
     await eventually("a frame of 80x24", async () => text()[23]?.startsWith(" Enter attach"));
     expect(text()[0]).toMatch(/^ convocate {2}fake.* agents 2\/2$/);
     expect(text()[0]?.length).toBeLessThanOrEqual(80);
+    await writeFile(resize, "");
     await eventually("a frame of 100x30", async () => text()[29]?.startsWith(" Enter attach"));
   } finally {
     child.stdin.end("q");
