@@ -37,14 +37,14 @@ function clock(timestamp: string): string {
 export function previewContent(state: State, dialog: PreviewDialog, width: number): Content {
   const rows = viewRows(state.size);
   const { lines, error } = dialog;
+  const seen = withoutEmptyEnd(lines ?? []).slice(-rows);
+  const nothing = lines === null ? "Asking for its screen…" : "Nothing is on its screen yet.";
   const body: Line[] =
     error !== null
       ? wrap(error, width).map((text): Line => [[text, "bad"]])
-      : lines === null
-        ? [[["Asking for its screen…", "dim"]]]
-        : withoutEmptyEnd(lines)
-            .slice(-rows)
-            .map((text) => line(text, width));
+      : seen.length === 0
+        ? [[[nothing, "dim"]]]
+        : seen.map((text) => line(text, width));
   return {
     title: `Screen of ${nameIn(state, dialog.id)}`,
     body: filled(body, rows),

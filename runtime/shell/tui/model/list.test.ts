@@ -303,6 +303,9 @@ describe("logs and preview", () => {
     expect(
       drawState(play(opened.state, { type: "screen", id: sessionId(1), lines: ["> hi", ""] }).state, false),
     ).toContain("> hi");
+    expect(drawState(play(opened.state, { type: "screen", id: sessionId(1), lines: ["", ""] }).state, false)).toContain(
+      "Nothing is on its screen yet.",
+    );
     const coloured = play(opened.state, {
       type: "screen",
       id: sessionId(1),
