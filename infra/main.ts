@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Cluster } from "./components/index.js";
+import { Cluster, declareHooks } from "./components/index.js";
 import { imageSource } from "./host/image-source.js";
 import { builtRelease, programFiles } from "./host/program.js";
 import { runtimeVersion } from "./host/runtime.js";
@@ -19,6 +19,8 @@ const cluster = new Cluster({
     programs: { convocate: programFiles("convocate"), "convocate-agent": programFiles("convocate-agent") },
   },
 });
+
+await declareHooks(cluster.hosts, cluster);
 
 /** Agent ids by the inventory's names. */
 export const agents = cluster.agents;

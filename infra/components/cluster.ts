@@ -4,6 +4,7 @@ import { CertificateAuthority } from "../resources/certificate-authority/resourc
 import { AgentHost } from "./agent-host.js";
 import { Base } from "./base.js";
 import type { Common } from "./common.js";
+import type { HooksOf } from "./hooks.js";
 import { SessionImage } from "./session-image.js";
 import { ShellHost } from "./shell-host.js";
 import { LOG_PORT } from "./texts/rsyslog.js";
@@ -19,6 +20,8 @@ export interface ClusterArgs {
 export class Cluster extends pulumi.ComponentResource {
   /** Agent ids by the inventory's names. */
   readonly agents: pulumi.Output<Record<string, string>>;
+  /** By host, the shell host first, what must be there before the operator's hooks run. */
+  readonly hosts: readonly HooksOf[];
 
   constructor(args: ClusterArgs, options?: pulumi.ComponentResourceOptions) {
     const { inventory, common } = args;
@@ -50,6 +53,10 @@ export class Cluster extends pulumi.ComponentResource {
       const base = agent.onShellHost ? shellBase : this.#base(agent, common, ["agent"], [`${agent.agentPort}/tcp`]);
       return new AgentHost({ agent, base, shell: shellHost, authority, image, common }, this);
     });
+    this.hosts = [
+      { machine: shell, after: [shellBase, shellHost] },
+      ...agents.map((host) => ({ machine: host.args.agent, after: [host.args.base, host] })),
+    ];
     this.agents = pulumi
       .all(agents.map(({ args: { agent }, agentId }) => pulumi.all([agent.name, agentId])))
       .apply((pairs) => Object.fromEntries(pairs));

@@ -1,2 +1,3 @@
 export { Cluster, type ClusterArgs } from "./cluster.js";
+export { declareHooks } from "./hooks.js";
 export type { Common } from "./common.js";

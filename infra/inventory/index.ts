@@ -2,4 +2,4 @@ export { InventoryEdit, type HostEdit, type RawEntry, type Role } from "./edit.j
 export { KnownHosts } from "./knownHosts.js";
 export { hostsOf, parseInventory, readInventory } from "./read.js";
 export { checkoutRoot, checkStackName, inventoryPath } from "./stack.js";
-export type { Inventory, InventoryAgent, InventoryHost, InventoryShell } from "./read.js";
+export type { Inventory, InventoryAgent, InventoryHook, InventoryHost, InventoryShell } from "./read.js";

@@ -21,7 +21,7 @@ import { interruptSignal } from "../../output/run.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
 import { others, withReached } from "./hosts.js";
-import { hostKeyPolicy, type InitOptions, type RoleOptions } from "./options.js";
+import { hostKeyPolicy, type RoleOptions } from "./options.js";
 import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
 
@@ -64,9 +64,11 @@ export async function enlist(role: Role, options: RoleOptions): Promise<{ invent
   const identityFile = options.identity === undefined ? undefined : portablePath(resolve(options.identity));
   edit.put(role, { ...withoutRole(changed), identityFile });
   // A bad inventory is told before any host is touched.
-  parseInventory(edit.toString(), path, { unpinned: true });
-  if (options.hostKey !== undefined || !edit.isPinned(changed))
-    edit.put(role, { name: changed.name, address: changed.address, hostKey: await newHostKey(changed, edit, options) });
+  const { host } = hostIn(parseInventory(edit.toString(), path, { unpinned: true }), changed);
+  if (host.via === "ssh" && (options.hostKey !== undefined || host.hostKeys.length === 0)) {
+    const hostKey = await firstContact(host, hostKeyPolicy(options), interruptSignal);
+    edit.put(role, { name: changed.name, address: changed.address, hostKey });
+  }
 
   // Tried before it is kept: a mistyped option leaves the inventory as it was.
   const inventory = parseInventory(edit.toString(), path);
@@ -75,18 +77,17 @@ export async function enlist(role: Role, options: RoleOptions): Promise<{ invent
   return { inventory, name: changed.name };
 }
 
-async function newHostKey(entry: RawEntry, edit: InventoryEdit, options: InitOptions): Promise<string> {
-  const at = { name: entry.name, address: entry.address, port: entry.port ?? edit.defaultPort() };
-  return await firstContact(at, hostKeyPolicy(options), interruptSignal);
+function hostIn(inventory: Inventory, entry: RawEntry): InventoryAgent | InventoryShell {
+  return inventory.agents.find(({ name }) => entry.role === "agent" && name === entry.name) ?? inventory.shell;
 }
 
 async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
-  const agent = inventory.agents.find(({ name }) => entry.role === "agent" && name === entry.name);
-  const host = agent?.host ?? inventory.shell.host;
+  const machine = hostIn(inventory, entry);
   await using pool = createPool();
-  const connection = await pool.connect(host, interruptSignal);
+  const connection = await pool.connect(machine.host, interruptSignal);
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
-  await refuseClashes(connection, agent ? agentPorts(agent) : shellPorts(inventory.shell), interruptSignal);
+  const wanted = "agentPort" in machine ? agentPorts(machine) : shellPorts(machine);
+  await refuseClashes(connection, wanted, interruptSignal);
 }
 
 /** Node calls its process's first thread MainThread, and so does ss. */
