@@ -8,8 +8,14 @@ import { checkoutRoot, inventoryPath, readInventory } from "./inventory/index.js
 // The Pulumi program: the stack's inventory in, a cluster out.
 const inventory = readInventory(inventoryPath(checkoutRoot(), pulumi.getStack()));
 
+// `convocate-host init-agent --ca-cert --ca-key` puts them there.
+const config = new pulumi.Config("convocate");
+const certPem = config.get("authorityCert");
+const keyPem = config.getSecret("authorityKey");
+
 const cluster = new Cluster({
   inventory,
+  ...(certPem !== undefined && keyPem !== undefined && { authority: { certPem, keyPem } }),
   imageSource: imageSource(),
   common: {
     cluster: inventory.cluster,

@@ -12,6 +12,8 @@ import { LOG_PORT } from "./texts/rsyslog.js";
 export interface ClusterArgs {
   inventory: Inventory;
   common: Common;
+  /** A certificate authority from elsewhere; our own when left out. */
+  authority?: { certPem: string; keyPem: pulumi.Output<string> };
   /** Hash of what the session image is built from. */
   imageSource: string;
 }
@@ -41,6 +43,7 @@ export class Cluster extends pulumi.ComponentResource {
         commonName: `convocate ${inventory.cluster}`.slice(0, 64),
         // Left out while it is the first, so that clusters that never changed theirs differ in nothing.
         ...(inventory.certificates.generation > 1 && { generation: inventory.certificates.generation }),
+        ...(args.authority && { given: args.authority }),
       },
       { parent: this },
     );

@@ -26,6 +26,7 @@ export class Adapter {
     lifecycles: readonly Lifecycle[],
     private readonly hosts: HostBook,
     private readonly progress: (urn: string, message: string) => void,
+    private readonly purge = false,
   ) {
     this.#lifecycles = new Map(lifecycles.map((lifecycle) => [lifecycle.kind, lifecycle]));
   }
@@ -130,7 +131,7 @@ export class Adapter {
 
   #context(urn: string, pool: OpenHosts): Parameters<Lifecycle["read"]>[2] {
     this.#cancel.signal.throwIfAborted();
-    return { pool, signal: this.#cancel.signal, progress: (message) => this.progress(urn, message) };
+    return { pool, signal: this.#cancel.signal, purge: this.purge, progress: (message) => this.progress(urn, message) };
   }
 
   /**

@@ -20,7 +20,7 @@ export interface RolloutOptions {
 }
 
 /** The stack of this checkout, made when there is none, on the same state as `script/pulumi`. */
-async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
+export async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
   const root = checkoutRoot();
   const { pulumi, variables } = await pulumiEnvironment(root, checkStackName(name), signal);
   // Pulumi's SDK takes half a second to load; `--help` does not wait for it.

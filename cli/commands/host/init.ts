@@ -5,11 +5,9 @@ import { refuseClashes, type WantedPort } from "../../../infra/host/clashes.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
-  hostsOf,
   InventoryEdit,
   inventoryPath,
   parseInventory,
-  readInventory,
   type Inventory,
   type InventoryAgent,
   type InventoryShell,
@@ -18,37 +16,31 @@ import {
 } from "../../../infra/inventory/index.js";
 import { rollout } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
+import { bringAuthority, isNewAuthority, readAuthority, rotateAuthority, type Authority } from "./authority.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
-import { others, withReached } from "./hosts.js";
+import { others } from "./hosts.js";
 import { hostKeyPolicy, type RoleOptions } from "./options.js";
 import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
 
 /** Puts a host into the inventory, pins its key at the first contact, and makes it match. Run again, it repairs drift. */
 export async function init(role: Role, options: RoleOptions): Promise<void> {
+  const authority = await givenAuthority(options);
   const { inventory, name } = await enlist(role, options);
+  if (authority && isNewAuthority(options.stack, authority)) await bringAuthority(options.stack, authority);
   await rollOut(inventory, options.stack, role, name);
   if (options.rotateCa) await rotateAuthority(options.stack);
   if (options.rotateKeys) await rotateKeys(inventory, name, () => rollOut(inventory, options.stack, role, name));
 }
 
-/** Every agent's certificate is of the old authority, so all hosts take part, or none. */
-async function rotateAuthority(stack: string): Promise<void> {
-  const path = inventoryPath(checkoutRoot(), stack);
-  await withReached(hostsOf(readInventory(path)), async ({ unreachable }) => {
-    if (unreachable.length > 0)
-      throw new ConvocateError(
-        "UNREACHABLE",
-        `${unreachable.map(({ name }) => name).join(", ")} would be shut out of log forwarding: the authority was not replaced`,
-      );
-    const edit = InventoryEdit.open(path);
-    edit.nextAuthority();
-    edit.save();
-    const inventory = readInventory(path);
-    const done = await roll(rollout, { stack, inventory, leave: [] });
-    process.stdout.write(`${inventory.cluster}: a new authority, and every certificate anew (${counted(done)})\n`);
-  });
+async function givenAuthority({ caCert, caKey, rotateCa }: RoleOptions): Promise<Authority | undefined> {
+  if (caCert === undefined && caKey === undefined) return undefined;
+  if (caCert === undefined || caKey === undefined)
+    throw new ConvocateError("BAD_USAGE", "an authority from elsewhere is two files: --ca-cert FILE and --ca-key FILE");
+  if (rotateCa)
+    throw new ConvocateError("BAD_USAGE", "--rotate-ca makes a new authority, --ca-cert brings one: say one of them");
+  return await readAuthority(caCert, caKey);
 }
 
 /** A host's entry in the inventory, with its key pinned; the host was logged in to, and nothing clashes. */
