@@ -9,6 +9,8 @@ import { algorithmsFor, blobOf, fingerprintOf, isPinned, lineOf, typeOf } from "
 
 /** From the first packet to being logged in. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+/** Until it takes the connection: a host that is down is named within 10 s of a command's start (issue 5). */
+const TCP_TIMEOUT_MS = 6_000;
 const KEEPALIVE_INTERVAL_MS = 15_000;
 /** Modern algorithms that sshd of Debian 12 and Ubuntu 22.04 has; the rest of ssh2's defaults is not offered. */
 const ALGORITHMS = {
@@ -24,13 +26,7 @@ export async function dial(host: SshHost, signal?: AbortSignal, timeoutMs = CONN
   const credentials = await credentialsFor(host);
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = signal ? AbortSignal.any([deadline, signal]) : deadline;
-  const late = (): ConvocateError =>
-    signal?.aborted
-      ? abortError(signal)
-      : new ConvocateError(
-          "TIMEOUT",
-          `${place(host)}: no answer within ${timeoutMs / 1000} s: is the host up, and the address right?`,
-        );
+  const late = (): ConvocateError => (signal?.aborted ? abortError(signal) : silent(host, timeoutMs));
   const way = await openWay(host, either, late);
   let shown: Buffer | undefined;
   const client = await handshake(
@@ -131,7 +127,9 @@ async function openWay(host: SshHost, signal: AbortSignal, late: () => Convocate
 function openSocket(host: SshHost, signal: AbortSignal, late: () => ConvocateError): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: host.address, port: host.port, noDelay: true });
+    const timer = setTimeout(() => fail(silent(host, TCP_TIMEOUT_MS)), TCP_TIMEOUT_MS);
     const finish = (settle: () => void): void => {
+      clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       socket.removeAllListeners();
       settle();
@@ -182,6 +180,13 @@ function handshake(
       fail(toConvocateError(thrown));
     }
   });
+}
+
+function silent(host: SshHost, timeoutMs: number): ConvocateError {
+  return new ConvocateError(
+    "TIMEOUT",
+    `${place(host)}: no answer within ${timeoutMs / 1000} s: is the host up, and the address right?`,
+  );
 }
 
 function mismatch(host: SshHost, shown: Buffer): ConvocateError {

@@ -26,7 +26,13 @@ export async function startProvider(options: {
 }): Promise<RunningProvider> {
   const log = new EngineLog(options.engineAddress);
   const hosts = new HostBook(options.pool, options.readHosts, options.gone);
-  const adapter = new Adapter(options.lifecycles, hosts, (urn, message) => log.progress(urn, message), options.purge);
+  const adapter = new Adapter(
+    options.lifecycles,
+    hosts,
+    (urn, message) => log.progress(urn, message),
+    (urn, message) => log.warn(urn, message),
+    options.purge,
+  );
   const server = providerServer(adapter);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {

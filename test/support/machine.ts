@@ -24,9 +24,10 @@ getent passwd; getent group; readlink -f /etc/localtime
 systemctl list-unit-files --no-legend --plain --type=service,slice,timer,socket,path,mount | awk '{ print "unit-file", $1, $2 }' | sort
 systemctl list-units --no-legend --plain --all 'convocate*' | awk '{ print "unit", $1, $2, $3 }' | sort
 nft list tables | sed 's/^/nft /' | grep -v 'docker\\|ip6\\? \\(nat\\|filter\\|raw\\|mangle\\)$' || :
-iptables -S | grep -iv docker; ip6tables -S | grep -iv docker; ufw show added; ufw status
+# An ufw that was turned off leaves its chains until the next boot, empty; what it is told stands in its files, above.
+iptables -S | grep -iv 'docker\\|ufw-'; ip6tables -S | grep -iv 'docker\\|ufw6-'; ufw show added; ufw status
 sysctl net.ipv4.ip_forward net.ipv4.conf.all.route_localnet net.core.somaxconn 2>/dev/null
 crontab -l 2>/dev/null || :
 docker network ls --format '{{.Name}}' | sort; docker image ls --format '{{.Repository}}:{{.Tag}}' | sort
 dpkg-query -W -f '\${Package} \${Status}\\n\${Conffiles}\\n'
-debconf-show --listowners 2>/dev/null | sort | xargs -r -n 1 debconf-show 2>/dev/null || :`;
+debconf-show --listowners 2>/dev/null | sort | xargs -r -n 1 debconf-show 2>/dev/null | sort || :`;
