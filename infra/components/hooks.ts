@@ -1,5 +1,8 @@
 import type * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
+import { existsSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, join } from "node:path";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import {
   credentialsFor,
@@ -33,6 +36,7 @@ export async function declareHooks(
 ): Promise<void> {
   const withHooks = hosts.filter(({ machine }) => (machine.hooks ?? []).length > 0);
   if (withHooks.length === 0) return;
+  refuseWithoutPlugin(withHooks[0]?.machine.name ?? "");
   const { local, remote } = await load();
   for (const { machine, after } of withHooks) {
     let previous = [...after];
@@ -48,6 +52,23 @@ export async function declareHooks(
       ];
     }
   }
+}
+
+/** Of `@pulumi/command` in package.json, which its package wants in just this version. */
+const PLUGIN_VERSION = "1.2.1";
+
+/** Where Pulumi may not fetch plugins by itself (script/pulumi), it says of one that is missing only that it is. */
+function refuseWithoutPlugin(host: string): void {
+  const { PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: mayNot, PULUMI_HOME: home, PATH: path = "" } = process.env;
+  if (mayNot !== "true") return;
+  const installed = join(home ?? join(homedir(), ".pulumi"), "plugins", `resource-command-v${PLUGIN_VERSION}`);
+  const named = path.split(delimiter).map((dir) => join(dir, "pulumi-resource-command"));
+  if ([installed, ...named].some((file) => existsSync(file))) return;
+  throw new ConvocateError(
+    "BAD_USAGE",
+    `${host} has hooks, and the plugin that runs them is not installed: run script/pulumi plugin install resource ` +
+      `command ${PLUGIN_VERSION}`,
+  );
 }
 
 /** Reads its secrets, as assignments, from its input; what they are stands in no argument. */

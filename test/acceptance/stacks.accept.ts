@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { rollout } from "../../infra/rollout/index.js";
@@ -64,6 +64,20 @@ test("a lock that a live process holds is told with its owner and the command th
   });
   expect((refused as Error).message.split("\n")).toHaveLength(1);
   await expect(rollout({ stack: B, variables: env })).rejects.toMatchObject({ code: "AUTH_REJECTED" });
+}, 120_000);
+
+test("hooks without their plugin are told with the command that installs it; without hooks nobody asks for it", async () => {
+  const inventory = join(dir, `${B}.yaml`);
+  const text = await readFile(inventory, "utf8");
+  const preview = ["script/pulumi", "preview", "--non-interactive", "--color", "never", "--stack", B];
+  expect(await command(preview, { env })).toMatchObject({ exitCode: 0 });
+  await writeFile(inventory, text.replace("port: 2,", "port: 2, hooks: [{ name: one, run: 'true' }],"));
+  const refused = await command(preview, { env });
+  await writeFile(inventory, text);
+  expect(refused.exitCode).not.toBe(0);
+  expect(refused.stdout).toContain(
+    "s has hooks, and the plugin that runs them is not installed: run script/pulumi plugin install resource command 1.2.1",
+  );
 }, 120_000);
 
 test("a lock that a dead process left is taken away with a word, and the work goes on", async () => {

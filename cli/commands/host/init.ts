@@ -2,6 +2,7 @@ import { homedir } from "node:os";
 import { relative, resolve } from "node:path";
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import { refuseClashes, type WantedPort } from "../../../infra/host/clashes.js";
+import { readFacts } from "../../../infra/host/facts.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
@@ -78,6 +79,8 @@ async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
   await using pool = createPool();
   const connection = await pool.connect(machine.host, interruptSignal);
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
+  // What is no Debian or Ubuntu is told before anything is changed.
+  await readFacts(connection, interruptSignal);
   const wanted = "agentPort" in machine ? agentPorts(machine) : shellPorts(machine);
   await refuseClashes(connection, wanted, interruptSignal);
 }
