@@ -71,7 +71,8 @@ export async function openPorts(
   const found = await readFirewall(connection, "sshd", signal);
   const ssh = (found.sshPorts.length > 0 ? found.sshPorts : [22]).map((port) => `${port}/tcp`);
   const missing = [...new Set([...ssh, ...rules])].filter((rule) => !found.allowed.includes(rule));
-  const options = { timeoutMs: 60_000, ...withSignal(signal) };
+  // Python and some fifty calls of iptables: a minute was not enough on a machine with thirty times its load.
+  const options = { timeoutMs: 300_000, ...withSignal(signal) };
   for (const rule of missing) await connection.run(allowArgv(rule), options);
   if (!found.active) await connection.run(enableArgv(), options);
   return found;

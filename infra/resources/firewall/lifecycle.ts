@@ -55,7 +55,7 @@ export const firewall: Lifecycle<Inputs, State> = {
     // The firewall stays up with ssh open: taking either away is the operator's to decide, who says so with a purge. And
     // where it was up before, ssh's rule stays even then: whatever else let us in may be gone.
     const down = purge && before?.active === false;
-    if (down) await connection.run(disableArgv(), { signal });
+    if (down) await connection.run(disableArgv(), { signal, timeoutMs: 300_000 });
     for (const rule of new Set(down ? [...ssh, ...allow] : allow))
       if ((down || !ssh.includes(rule)) && !before?.allowed.includes(rule))
         await connection.run(deleteArgv(rule), { allowFailure: true, signal });
