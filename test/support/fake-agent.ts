@@ -252,7 +252,9 @@ export class FakeAgent implements AsyncDisposable {
         return this.capacity;
       },
       logs: async ({ lines, after }) => ({
-        lines: this.log.filter(({ timestamp }) => after === undefined || timestamp > after).slice(-lines),
+        lines: this.log
+          .filter(({ timestamp }) => after === undefined || Date.parse(timestamp) > Date.parse(after))
+          .slice(-lines),
       }),
     };
   }

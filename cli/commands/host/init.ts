@@ -86,7 +86,8 @@ async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
   await using pool = createPool();
   const connection = await pool.connect(host, interruptSignal);
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
-  await refuseClashes(connection, agent ? agentPorts(agent) : shellPorts(inventory.shell), interruptSignal);
+  const ports = agent ? agentPorts(agent) : shellPorts(inventory.shell);
+  await refuseClashes(connection, ports, agent ? ["imjournal", "omrelp"] : ["imrelp"], interruptSignal);
 }
 
 /** Node calls its process's first thread MainThread, and so does ss. */

@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   ConvocateError,
   shellPaths,
-  toConvocateError,
   type AgentId,
   type Capacity,
   type Session,
@@ -12,11 +11,20 @@ import { silentLog, type Log } from "../../protocol/log.js";
 import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
 import { refuseTakenName } from "../dns/taken.js";
-import type { AgentView, AttachOutcome, Cluster, MoveResult, SessionView, Terminal } from "../cluster.js";
+import { gatherLog } from "../logs/gather.js";
+import type {
+  AgentView,
+  AttachOutcome,
+  Cluster,
+  LogOptions,
+  MoveResult,
+  SessionLogLine,
+  SessionView,
+  Terminal,
+} from "../cluster.js";
 import { cloneTo } from "./clone.js";
 import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
 import { StatusFeed } from "./feed.js";
-import { readForwarded } from "./forwarded.js";
 import { finishMove, moveSession } from "./move.js";
 import { homeOfOrphans, Orphans } from "./orphans.js";
 import { Registry, type AgentEntry } from "./registry.js";
@@ -241,16 +249,12 @@ class LiveCluster implements Cluster {
     return await this.#agent(id).callAgain("capacity", {}, QUESTION_TIMEOUT_MS);
   }
 
-  async logs(id: SessionId, options: { lines?: number; after?: string } = {}): Promise<OpResult<"logs">["lines"]> {
-    const agent = this.#agentOf(id);
-    try {
-      return (await agent.callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
-    } catch (thrown) {
-      // What it has forwarded is on this host (SPEC 9), whether it answers or not.
-      const forwarded = await readForwarded(this.#paths.logs, agent.id, id, options);
-      if (forwarded && toConvocateError(thrown).exitCode === 3) return forwarded;
-      throw thrown;
-    }
+  async logs(id: SessionId, options: LogOptions = {}): Promise<SessionLogLine[]> {
+    const agent = this.#holderOf(id);
+    const lines = await gatherLog(this.#paths.logs, id, agent ?? null, options);
+    if (lines) return lines;
+    this.#orphans.refuse(id);
+    throw notKnown(id);
   }
 
   async screen(id: SessionId): Promise<string[]> {
@@ -316,11 +320,15 @@ class LiveCluster implements Cluster {
   }
 
   #agentOf(id: SessionId): Agent {
-    const holders = [...this.#agents.values()].filter((agent) => agent.has(id));
-    const holder = holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
+    const holder = this.#holderOf(id);
     if (holder) return holder;
     this.#orphans.refuse(id);
-    throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
+    throw notKnown(id);
+  }
+
+  #holderOf(id: SessionId): Agent | undefined {
+    const holders = [...this.#agents.values()].filter((agent) => agent.has(id));
+    return holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
   }
 
   async #refuseTakenDnsName(name: string | null, own: SessionId | null): Promise<void> {
@@ -366,4 +374,8 @@ async function withDeadline(work: Promise<void>, timeoutMs: number): Promise<voi
     clearTimeout(timer);
     work.catch(() => undefined);
   }
+}
+
+function notKnown(id: SessionId): ConvocateError {
+  return new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
 }
