@@ -48,7 +48,7 @@ import { Sessions } from "./sessions/sessions.js";
 import { HostJournal, type SessionJournal } from "./journal/journal.js";
 import { LiveSettings } from "./settings.js";
 import { TransferRecords } from "./transfer/records.js";
-import { syncFileSystem } from "./transfer/tar.js";
+import { syncFileSystem } from "./trees/tar.js";
 import { Transfers } from "./transfer/transfers.js";
 
 /** How long the last events may take to reach the shell when the agent stops. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import type { Session } from "../../runtime/domain/index.js";
+import { randomUUID } from "node:crypto";
+import { newSessionId, type Session } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
 import {
@@ -100,8 +101,8 @@ describe("a session's log", () => {
 
 describe("the log server", () => {
   test("files what an agent says with that agent, and what says otherwise nowhere else", async () => {
-    const mark = "mark-of-forgery";
-    const id = "00000000-0000-4000-8000-000000000000";
+    const mark = `forged-${randomUUID()}`;
+    const id = newSessionId();
     const { token } = one;
     const own = [
       syslog(`${mark} hostname`, { token, host: two.agentId }),
@@ -156,7 +157,7 @@ describe("the log server", () => {
   }, 300_000);
 
   test("loses no line to a rotation while lines flow, and files keep their owner and mode", async () => {
-    const tag = "00000000-0000-4000-8000-0000000000aa";
+    const tag = newSessionId();
     const count = 3000;
     using client = await RelpClient.open(two);
     let sent = 0;

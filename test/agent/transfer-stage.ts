@@ -12,7 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { containerName } from "../../runtime/agent/containers/spec.js";
-import { treeDigest, walk } from "../../runtime/agent/transfer/tree.js";
+import { treeDigest, walk } from "../../runtime/agent/trees/tree.js";
 import { ConvocateError, type Session, type SessionId } from "../../runtime/domain/index.js";
 import { OPS, type OpInput } from "../../runtime/protocol/rpc/ops.js";
 import type { TransferPeer } from "../../runtime/shell/agents/transfer.js";

@@ -1,7 +1,7 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConvocateError, FORMER_SESSION_FILE, SessionId, type AgentSettings } from "../../domain/index.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 import { Metadata, type MetadataStore } from "../sessions/metadata.js";
 import { choosePort } from "../sessions/ports.js";
 import { readFormer, type FormerSession } from "./former.js";

@@ -1,8 +1,9 @@
 import { chmod, cp, lchown, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { ConvocateError, SessionId } from "../../domain/index.js";
-import { isMissing, syncFolder, unwritable } from "../files.js";
-import { copyHome, type SkippedList } from "./copy.js";
+import { isMissing, syncFolder, unwritable } from "../../protocol/files.js";
+import { copyHome } from "../trees/copy.js";
+import type { SkippedFiles } from "../trees/tree.js";
 
 export interface Owner {
   uid: number;
@@ -46,7 +47,7 @@ export class Homes {
   }
 
   /** Makes a home in waiting as a copy of another one, which may be in use. Throws IO_ERROR. */
-  async prepareCopy(from: SessionId, id: SessionId, signal?: AbortSignal): Promise<SkippedList> {
+  async prepareCopy(from: SessionId, id: SessionId, signal?: AbortSignal): Promise<SkippedFiles> {
     await this.check(from);
     const path = this.#beside(UNFINISHED, id);
     await rm(path, { recursive: true, force: true });

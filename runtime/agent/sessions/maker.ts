@@ -3,7 +3,7 @@ import type { OpParams } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Admitted, Containers } from "../containers/containers.js";
 import type { EventSink } from "../events/sink.js";
-import { specialFiles, type SkippedList } from "./copy.js";
+import { skippedFiles, walk, type SkippedFiles } from "../trees/tree.js";
 import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
@@ -65,10 +65,13 @@ export class Maker {
   async clone(
     { id: from, request_id, name }: OpParams<"clone">,
     signal?: AbortSignal,
-  ): Promise<{ id: SessionId; skipped: SkippedList }> {
+  ): Promise<{ id: SessionId; skipped: SkippedFiles }> {
     const { store, homes, locks, clock } = this.#with;
     const before = this.#madeBy(request_id);
-    if (before) return { id: before.id, skipped: await specialFiles(homes.path(from)).catch(() => nothingSkipped) };
+    if (before) {
+      const skipped = await walk(homes.path(from), signal).then(skippedFiles, () => nothingSkipped);
+      return { id: before.id, skipped };
+    }
     return await locks.share(from, "clone", async () => {
       const source = store.get(from);
       if (!source) throw notFound(from);
@@ -143,7 +146,7 @@ export class Maker {
   }
 }
 
-const nothingSkipped: SkippedList = { named: [], total: 0 };
+const nothingSkipped: SkippedFiles = { skipped: [], skipped_total: 0 };
 
 export function tellCreated(
   events: EventSink,

@@ -114,7 +114,7 @@ export class Sessions {
     const { id, skipped } = await this.#answers.once(`clone ${params.id} ${params.request_id}`, () =>
       this.#maker.clone(params, signal),
     );
-    return { session: await this.get(id), skipped: skipped.named, skipped_total: skipped.total };
+    return { session: await this.get(id), ...skipped };
   }
 
   /**

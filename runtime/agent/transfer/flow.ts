@@ -5,8 +5,8 @@ import { pipeline } from "node:stream/promises";
 import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ConvocateError, isErrorCode } from "../../domain/index.js";
 import { MAX_FRAME_BYTES, readFrames, writeFrame, type Trailer } from "../../protocol/rpc/archive.js";
-import { firstComplaint, pack, unpack } from "./tar.js";
-import type { Entry } from "./tree.js";
+import { diskFull, firstComplaint, pack, unpack } from "../trees/tar.js";
+import type { Entry } from "../trees/tree.js";
 
 /** Counts and hashes what passes. */
 class Meter extends Transform {
@@ -147,9 +147,6 @@ async function feed(tar: ReturnType<typeof unpack>, folder: string, plain: Async
 }
 
 function tarError(folder: string, said: string): ConvocateError {
-  const complaint = firstComplaint(said);
-  // tar has one exit code for all of these; a write that took less than it was given is a disk with room for no more.
-  return /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/.test(said)
-    ? new ConvocateError("DISK_FULL", `the file system of ${folder} is full: make room there and move again`)
-    : new ConvocateError("BAD_ARCHIVE", `the home cannot be unpacked in ${folder}: ${complaint}`);
+  const unreadable = `the home cannot be unpacked in ${folder}: ${firstComplaint(said)}`;
+  return diskFull(folder, said) ?? new ConvocateError("BAD_ARCHIVE", unreadable);
 }

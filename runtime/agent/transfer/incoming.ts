@@ -14,7 +14,7 @@ import type { Metadata, MetadataStore } from "../sessions/metadata.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { receiveEntries } from "./flow.js";
 import { idOf, type TransferRecords } from "./records.js";
-import { treeDigest, walk } from "./tree.js";
+import { treeDigest, walk } from "../trees/tree.js";
 
 /** Left free on the file system beyond what a home takes, for everybody else on it. */
 const SPARE_BYTES = 64 * 1024 * 1024;

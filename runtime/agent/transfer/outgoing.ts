@@ -20,12 +20,10 @@ import type { Metadata, MetadataStore } from "../sessions/metadata.js";
 import { tellDeleted } from "../sessions/remover.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { sendEntries } from "./flow.js";
-import { treeDigest, walk } from "./tree.js";
+import { skippedFiles, treeDigest, walk } from "../trees/tree.js";
 
 /** How long the other agent may take to verify what it got, before `commit`. */
 const VERIFY_TIMEOUT_MS = 3_600_000;
-/** So many of the skipped files are named (`Skipped` in the protocol). */
-const MAX_SKIPPED = 100;
 
 export interface OutgoingOptions {
   store: MetadataStore;
@@ -180,8 +178,7 @@ export class Outgoing {
         ok: true as const,
         ...sum,
         tree_sha256: await digesting,
-        skipped: tree.skipped.slice(0, MAX_SKIPPED),
-        skipped_total: tree.skipped.length,
+        ...skippedFiles(tree),
       };
       await writeTrailer(stream, trailer, waits);
     } catch (thrown) {

@@ -18,7 +18,7 @@ export type Skipped = z.infer<typeof Skipped>;
 
 /**
  * The line after an archive. `sha256` and `bytes` are of the archive before compression; `tree_sha256` is of the home itself
- * (agent/transfer/tree.ts), null when the session ran meanwhile and so stood for no one state. At most 100 skipped files
+ * (agent/trees/tree.ts), null when the session ran meanwhile and so stood for no one state. At most 100 skipped files
  * are named.
  */
 export const Trailer = z.discriminatedUnion("ok", [

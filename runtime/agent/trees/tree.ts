@@ -2,8 +2,9 @@ import { createHash } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { lstat, open, readdir, readlink } from "node:fs/promises";
 import { ConvocateError } from "../../domain/index.js";
+import type { OpResult } from "../../protocol/rpc/ops.js";
 import type { Skipped } from "../../protocol/rpc/archive.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 
 /** A file, a directory or a link below a home. `path` is relative, its bytes as Latin-1, since a name may be no UTF-8. */
 export interface Entry {
@@ -26,6 +27,10 @@ export interface Tree {
   bytes: number;
 }
 
+/** What was left out, as the protocol tells it: how many, and the first of them. */
+export type SkippedFiles = Pick<OpResult<"clone">, "skipped" | "skipped_total">;
+
+const MAX_NAMED = 100;
 /** How many `lstat` at a time. */
 const AT_ONCE = 32;
 /** A tree of more entries than that is no home: its list alone would fill the agent's memory. */
@@ -50,7 +55,9 @@ export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
       throw new ConvocateError("IO_ERROR", `${root} has more than ${MAX_ENTRIES} files: remove some of them`);
     return kind === "directory";
   };
-  const own = await lstat(root);
+  const own = await lstat(root).catch((cause: unknown) => {
+    throw new ConvocateError("IO_ERROR", `${root} cannot be read: ${String(cause)}`, { cause });
+  });
   if (!own.isDirectory()) throw new ConvocateError("IO_ERROR", `${root} is no directory`);
   add(".", own);
   const folders = ["."];
@@ -71,6 +78,10 @@ export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
     folders.push(...below.reverse());
   }
   return tree;
+}
+
+export function skippedFiles({ skipped }: Tree): SkippedFiles {
+  return { skipped: skipped.slice(0, MAX_NAMED), skipped_total: skipped.length };
 }
 
 /**

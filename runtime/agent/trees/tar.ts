@@ -4,19 +4,21 @@ import type { Readable, Writable } from "node:stream";
 import { ConvocateError } from "../../domain/index.js";
 import type { Entry } from "./tree.js";
 
+/** What a user keeps beside a file's content. Not `security.*`: what a host grants a program is that host's to say. */
+const ATTRIBUTES = ["--xattrs", "--xattrs-include=user.*", "--acls"];
 /** How much of what tar says is kept. */
 const MAX_SAID = 8 * 1024;
 /** How long a file system may take to write out what an archive brought. */
 const SYNC_TIMEOUT_MS = 600_000;
 
-/** The system's tar at work. `done` resolves with its exit status when it ended; abort or error kills it. */
+/** The system's tar at work. `done` resolves when it ended, and rejects with the signal's reason or IO_ERROR. */
 export interface Tar {
-  done: Promise<{ exitCode: number; said: string }>;
+  done: Promise<{ exitCode: number; killedBy: NodeJS.Signals | null; said: string }>;
 }
 
 /**
  * Packs exactly these entries, read from stdin NUL-ended, in this order: owners as numbers, links as links, holes as holes,
- * times to the nanosecond. Of a home that is `changing`, files that vanished meanwhile are left out. Pure.
+ * times to the nanosecond, extended attributes and ACLs. Of a home that is `changing`, files that vanished meanwhile are left out. Pure.
  */
 export function packArgv(root: string, changing: boolean): string[] {
   return [
@@ -26,6 +28,7 @@ export function packArgv(root: string, changing: boolean): string[] {
     `--directory=${root}`,
     "--format=posix",
     "--pax-option=delete=atime,delete=ctime",
+    ...ATTRIBUTES,
     "--sparse",
     "--numeric-owner",
     "--no-recursion",
@@ -47,6 +50,7 @@ export function unpackArgv(root: string): string[] {
     "--extract",
     "--file=-",
     `--directory=${root}`,
+    ...ATTRIBUTES,
     "--numeric-owner",
     "--same-owner",
     "--same-permissions",
@@ -88,6 +92,13 @@ export function firstComplaint(said: string): string {
   return said.split("\n").find((line) => line.trim() !== "") ?? "it said nothing";
 }
 
+/** DISK_FULL when that is what tar complains of: it has one status for all its errors, and two ways to tell this one. */
+export function diskFull(folder: string, said: string): ConvocateError | null {
+  return /No space left on device|Disk quota exceeded|Wrote only \d+ of \d+ bytes/.test(said)
+    ? new ConvocateError("DISK_FULL", `the file system of ${folder} is full: make room there and try again`)
+    : null;
+}
+
 function start(argv: string[], signal: AbortSignal): { process: ChildProcess; done: Tar["done"] } {
   const [file = "", ...rest] = argv;
   const child = spawn(file, rest, {
@@ -101,13 +112,13 @@ function start(argv: string[], signal: AbortSignal): { process: ChildProcess; do
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     if (said.length < MAX_SAID) said += text.slice(0, MAX_SAID);
   });
-  const done = new Promise<{ exitCode: number; said: string }>((resolve, reject) => {
+  const done = new Promise<Awaited<Tar["done"]>>((resolve, reject) => {
     child.once("error", (cause) =>
       reject(
         signal.aborted ? (signal.reason as Error) : new ConvocateError("IO_ERROR", "tar cannot be run", { cause }),
       ),
     );
-    child.once("close", (code) => resolve({ exitCode: code ?? 128, said }));
+    child.once("close", (code, killedBy) => resolve({ exitCode: code ?? 128, killedBy, said }));
   });
   // whoever waits for the pipes hears of their end first
   done.catch(() => undefined);
