@@ -51,7 +51,7 @@ export async function newAuthority(commonName: string, keyBits = KEY_BITS): Prom
 }
 
 /**
- * A certificate for one name and one use, a year long unless told (SPEC 8.4). Its CN is its only SAN: rsyslog's gtls driver takes
+ * A certificate for one name and one use, a year long (SPEC 8.4). Its CN is its only SAN: rsyslog's gtls driver takes
  * either for the peer's name.
  */
 export async function newCertificate(
@@ -59,11 +59,10 @@ export async function newCertificate(
   commonName: string,
   usage: "server" | "client",
   keyBits = KEY_BITS,
-  days = 365,
 ): Promise<IssuedCertificate> {
   const issuer = forge.pki.certificateFromPem(authority.certPem);
   const { publicPem, keyPem } = await newKey(keyBits);
-  const cert = certificate(publicPem, commonName, days);
+  const cert = certificate(publicPem, commonName, 365);
   cert.setIssuer(issuer.subject.attributes);
   cert.setExtensions([
     { name: "basicConstraints", cA: false },

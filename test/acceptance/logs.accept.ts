@@ -5,11 +5,11 @@ import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
 import {
   agentTls,
+  foreignAuthority,
   letsIn,
   LOGS,
   logAuthority,
-  newAuthority,
-  newCertificate,
+  issue,
   syslog,
   type AgentTls,
 } from "../support/log-lines.js";
@@ -142,19 +142,19 @@ describe("the log server", () => {
   test("lets in an agent, and nobody with a certificate that is expired, another authority's, of no agent any more, or none", async () => {
     const authority = await logAuthority(cluster);
     const { host, ca } = one;
-    const as = ({ certPem, keyPem }: { certPem: string; keyPem: string }) => ({ host, ca, cert: certPem, key: keyPem });
+    const as = (pem: string) => ({ host, ca, cert: pem, key: pem });
     expect(await letsIn(one)).toBe(true);
     // So what keeps the next ones out is what they are said to be kept out for.
-    expect(await letsIn(as(await newCertificate(authority, "agent-1", "client", 2048)))).toBe(true);
+    expect(await letsIn(as(await issue(cluster, authority, "agent-1", 1)))).toBe(true);
     const refused = {
-      expired: as(await newCertificate(authority, "agent-1", "client", 2048, -0.01)),
-      foreign: as(await newCertificate(await newAuthority("convocate log authority", 2048), "agent-1", "client", 2048)),
-      removed: as(await newCertificate(authority, "agent-9", "client", 2048)),
+      expired: as(await issue(cluster, authority, "agent-1", -1)),
+      foreign: as(await issue(cluster, await foreignAuthority(cluster), "agent-1", 1)),
+      removed: as(await issue(cluster, authority, "agent-9", 1)),
       none: { host, ca },
     };
     for (const [who, options] of Object.entries(refused)) expect([who, await letsIn(options)]).not.toEqual([who, true]);
     expect(await letsIn(one)).toBe(true);
-  }, 300_000);
+  }, 120_000);
 
   test("loses no line to a rotation while lines flow, and files keep their owner and mode", async () => {
     const tag = newSessionId();

@@ -1,4 +1,3 @@
-import { newAuthority, newCertificate, type IssuedCertificate } from "../../infra/host/certificates.js";
 import { newSessionId, type SessionId } from "../../runtime/domain/index.js";
 import type { TestCluster } from "./cluster.js";
 import { RelpClient, type RelpOptions } from "./relp.js";
@@ -45,13 +44,13 @@ export async function letsIn(options: RelpOptions): Promise<true | string> {
   }
 }
 
-/** The authority of the cluster's log certificates with its key, as its operator has it. */
-export async function logAuthority(cluster: TestCluster): Promise<IssuedCertificate> {
+/** The authority of the cluster's log certificates with its key, as its operator has it; in one PEM. */
+export async function logAuthority(cluster: TestCluster): Promise<string> {
   const { stdout } = await cluster.pulumi(["stack", "export", "--show-secrets"]);
   const { deployment } = JSON.parse(stdout) as { deployment: { resources: { type: string; outputs?: unknown }[] } };
   const found = deployment.resources.find(({ type }) => type.endsWith(":CertificateAuthority"));
   const { certPem, keyPem } = plain(found?.outputs) as { certPem: string; keyPem: string };
-  return { certPem, keyPem };
+  return certPem + keyPem;
 }
 
 /** Secrets of a state come as `{plaintext: "JSON"}`. */
@@ -61,7 +60,23 @@ function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
-export { newAuthority, newCertificate };
+const KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout key";
+const IN_A_FOLDER = 'umask 077; folder=$(mktemp -d); trap \'rm -rf "$folder"\' EXIT; cd "$folder"; exec 2>said';
+
+/** Certificate and key in one PEM, of an authority that nobody here knows. */
+export async function foreignAuthority(cluster: TestCluster): Promise<string> {
+  const make = `openssl req -x509 ${KEY} -subj '/CN=convocate log authority' -days 5 -out cert; cat cert key`;
+  return await cluster.lab.sh("agent-1", `${IN_A_FOLDER}; ${make}`);
+}
+
+/** A client's certificate and key in one PEM, for `days` from now; less than 0 is one that has expired. */
+export async function issue(cluster: TestCluster, authority: string, name: string, days: number): Promise<string> {
+  const request = `openssl req -new ${KEY} -subj '/CN=${name}' -addext 'subjectAltName=DNS:${name}' -addext extendedKeyUsage=clientAuth`;
+  const sign = `openssl x509 -req -CA ca -CAkey ca -CAcreateserial -days ${days} -copy_extensions copy -out cert`;
+  return await cluster.lab.sh("agent-1", `${IN_A_FOLDER}; cat >ca; ${request} | ${sign}; cat cert key`, {
+    input: authority,
+  });
+}
 
 /** Numbered lines that something says on an agent as a session's container does: through Docker and the journal. */
 export class NumberedLines {
