@@ -76,10 +76,12 @@ input(type="imrelp" port="${LOG_PORT}" ruleset="convocateAgents" keepAlive="on" 
 }
 
 /**
- * An agent's end. The journal has the agent's lines and, through Docker's journald driver, the sessions'; the same lines
- * come again by imuxsock and go where the host sends its own, so what imjournal brings ends here. The queue is on disk:
+ * An agent's end. The journal has the agent's lines and, through Docker's journald driver, the sessions'. What imjournal
+ * brings ends here: the host's own lines come by imuxsock and go where its owner sends them. Those of sessions, which come
+ * that way again, would double every session's log on its disk, and flood whatever its owner forwards to. The queue is on disk:
  * nothing is lost while the shell is down. When it is full, new lines are dropped at once: to wait for room would hold up
- * the host's own log, which takes the same way up to here. `shell` is an address or a host name.
+ * the host's own log, which takes the same way up to here. When rsyslog stops, what is on its way gets some seconds to be
+ * acknowledged. `shell` is an address or a host name.
  */
 export function clientConfig(shell: string, token: string): string {
   return `# Written by convocate: logs of the agent and its sessions, to the shell host.
@@ -95,7 +97,7 @@ ruleset(name="convocateForward" queue.type="Direct") {
     tls="on" tls.caCert="${clientTls.ca}" tls.myCert="${clientTls.cert}" tls.myPrivKey="${clientTls.key}"
     tls.authMode="name" tls.permittedPeer=["${LOG_SERVER_NAME}"]
     queue.type="Disk" queue.filename="convocate-forward" queue.size="5000000" queue.maxDiskSpace="${QUEUE_BYTES}" queue.timeoutEnqueue="0"
-    queue.checkpointInterval="100" queue.saveOnShutdown="on"
+    queue.checkpointInterval="100" queue.saveOnShutdown="on" queue.timeoutShutdown="5000" queue.timeoutActionCompletion="5000"
     action.resumeRetryCount="-1" action.resumeInterval="2" action.resumeIntervalMax="10")
 }
 
@@ -105,6 +107,7 @@ if $inputname == "imjournal" then {
   }
   stop
 }
+if $inputname == "imuxsock" and re_match($programname, "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\$") then stop
 `;
 }
 
