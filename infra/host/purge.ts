@@ -35,6 +35,7 @@ if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
   [ -z "$networks" ] || docker network rm -- $networks >/dev/null
 fi
 rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
+  /run/convocate-image.lock \
   /var/spool/rsyslog/convocate-*
 [ "$account" = yes ] || exit 0
 rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate

@@ -5,6 +5,8 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /** Connections that came in so far. */
   readonly accepted: number;
+  /** Bytes that clients sent so far. */
+  readonly clientBytes: number;
   /** Breaks every connection now, and refuses new ones until `mend`. */
   cut(): void;
   /** Bytes go nowhere, in both directions and for new connections too, until `mend`: as with a firewall that drops. */
@@ -14,10 +16,11 @@ export interface Proxy extends AsyncDisposable {
   cutAfterClientBytes(bytes: number): void;
 }
 
-export async function startProxy(targetPort: () => number): Promise<Proxy> {
+export async function startProxy(targetPort: () => number, targetHost = "127.0.0.1"): Promise<Proxy> {
   const pairs = new Set<[Socket, Socket]>();
   let mode: "open" | "cut" | "stalled" = "open";
   let accepted = 0;
+  let clientBytes = 0;
   let budget = Infinity;
 
   const breakAll = (): void => {
@@ -26,7 +29,7 @@ export async function startProxy(targetPort: () => number): Promise<Proxy> {
   const server = createServer((client) => {
     accepted += 1;
     if (mode === "cut") return void client.resetAndDestroy();
-    const upstream = connect(targetPort(), "127.0.0.1");
+    const upstream = connect(targetPort(), targetHost);
     const pair: [Socket, Socket] = [client, upstream];
     pairs.add(pair);
     const end = (): void => {
@@ -35,6 +38,7 @@ export async function startProxy(targetPort: () => number): Promise<Proxy> {
       pairs.delete(pair);
     };
     client.on("data", (chunk) => {
+      clientBytes += chunk.length;
       if (mode === "stalled") return;
       if (chunk.length <= budget) {
         budget -= chunk.length;
@@ -56,6 +60,9 @@ export async function startProxy(targetPort: () => number): Promise<Proxy> {
     port: address && typeof address === "object" ? address.port : 0,
     get accepted() {
       return accepted;
+    },
+    get clientBytes() {
+      return clientBytes;
     },
     cut() {
       mode = "cut";
