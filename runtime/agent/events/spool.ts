@@ -18,6 +18,13 @@ export interface Observed {
   startedAt: string | null;
 }
 
+/** An event that was just kept. */
+export interface Appended {
+  type: EventType;
+  sessionId: SessionId | null;
+  data: Readonly<Record<string, unknown>>;
+}
+
 const Row = z.object({
   seq: z.number(),
   type: z.string(),
@@ -56,7 +63,7 @@ export class Spool implements Disposable {
   #stream = "";
   #last = 0;
   #count = 0;
-  #listener: () => void = () => undefined;
+  readonly #listeners: ((event: Appended) => void)[] = [];
 
   constructor(options: { path: string; agentId: AgentId; clock: Clock; log: Log; limit?: number }) {
     this.#path = options.path;
@@ -86,9 +93,9 @@ export class Spool implements Disposable {
     return this.#count;
   }
 
-  /** Called after each append; one listener. */
-  onAppend(listener: () => void): void {
-    this.#listener = listener;
+  /** Called after each append, in the order in which they asked for it. */
+  onAppend(listener: (event: Appended) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Numbers an event and keeps it. An event that cannot be written is logged and takes no number. */
@@ -134,7 +141,7 @@ export class Spool implements Disposable {
       this.#log.error({ err: String(error), type }, "an event could not be written to the spool and is lost");
       return;
     }
-    this.#listener();
+    for (const listener of this.#listeners) listener({ type, sessionId, data });
   }
 
   /** Keeps what was seen of a container without an event. Null forgets it. */
