@@ -43,7 +43,7 @@ const CLAUDE = [
   `${E}[38;5;111m╰──────────────────────────────────────────────────────────╯${E}[0m`,
 ];
 const WIDE = [
-  sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト 🚀 is gone" } }),
+  sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト is gone" } }),
   sessionView(21, "orphaned", { status: { state: "orphan", path: "/home/claude/作業" } }, { agentName: "-" }),
 ];
 
