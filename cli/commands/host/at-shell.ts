@@ -11,9 +11,10 @@ export type FleetCapacity = Answer<"capacity">["agents"][number];
 
 /** The cluster as the shell host sees it: the keys that reach the agents are there, and never leave it. */
 export interface Fleet {
+  /** All agents; those that do not answer were given some time to. */
   agents(): Promise<FleetAgent[]>;
-  /** Every session that any agent is known to have, and orphans. */
-  sessions(): Promise<FleetSession[]>;
+  /** Every session that any agent is known to have, and orphans. @throws ConvocateError UNREACHABLE unless `of` answers. */
+  sessions(of?: FleetAgent): Promise<FleetSession[]>;
   capacity(): Promise<FleetCapacity[]>;
   /** Moves a session, or finishes a move of it. Resolves with what an operator should know. */
   move(id: SessionId, to: FleetAgent): Promise<string[]>;
@@ -22,6 +23,9 @@ export interface Fleet {
 }
 
 const QUESTION_MS = 60_000;
+/** How long agents that do not answer at once are waited for; one that is busy is not gone. */
+const WAIT_SECONDS = 10;
+const LISTS = 5;
 /** A home of some hundred GB: sent, compared, and written out once more. */
 const MOVE_MS = 6 * 3_600_000;
 
@@ -38,11 +42,21 @@ export class FleetAtShell implements Fleet {
   }
 
   async agents(): Promise<FleetAgent[]> {
-    return (await this.#ask(SHAPES.agents, ["agents"])).agents;
+    return (await this.#ask(SHAPES.agents, ["agents", "--wait", String(WAIT_SECONDS)])).agents;
   }
 
-  async sessions(): Promise<FleetSession[]> {
-    return (await this.#ask(SHAPES.ls, ["ls"])).sessions;
+  async sessions(of?: FleetAgent): Promise<FleetSession[]> {
+    for (let left = LISTS; ; left--) {
+      const { sessions, unreachable } = await this.#ask(SHAPES.ls, ["ls"]);
+      const silent = unreachable.find(({ agent_id }) => agent_id === of?.id);
+      if (!silent) return sessions;
+      if (left > 1) continue;
+      const why = silent.error === null ? "" : `: ${silent.error}`;
+      throw new ConvocateError(
+        "UNREACHABLE",
+        `${silent.agent} does not say which sessions it has${why}; run the same again`,
+      );
+    }
   }
 
   async capacity(): Promise<FleetCapacity[]> {

@@ -56,7 +56,7 @@ export async function drainAgent(
     throw new ConvocateError("UNREACHABLE", `no other agent answers the shell host: ${targets.map(whyNot).join("; ")}`);
   const tried = new Set<string>();
   for (;;) {
-    const rows = (await fleet.sessions()).filter(({ agent, id }) => agent === source.name && !tried.has(id));
+    const rows = (await fleet.sessions(source)).filter(({ agent, id }) => agent === source.name && !tried.has(id));
     if (rows.length === 0) return;
     for (const [at, session] of rows.entries()) {
       tried.add(session.id);
