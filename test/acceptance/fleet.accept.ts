@@ -76,7 +76,7 @@ test("an orphan goes to an agent by the very command that its refusal names, onc
     "shell",
     `cd /home/claude; mkdir ${id}; cat >${id}/session.json; mkdir ${id}/work ${id}/.claude; echo kept >${id}/work/file
      chown -R claude:claude ${id}; chmod 755 ${id}; mkdir -m 700 ${id}/root; echo sudo >${id}/root/file
-     tar -c --dereference -C / bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*') 2>/dev/null | docker import -q - convocate-v2:t
+     tar -c --dereference -C / bin/sleep $(ldd /bin/sleep | grep -o '/[^ ]*') 2>/dev/null | docker import - convocate-v2:t
      docker run -d --name convocate-session-${id} -v /home/claude/${id}:/home/claude convocate-v2:t /bin/sleep 600`,
     { input: JSON.stringify(former) },
   );
