@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isIPv6 } from "node:net";
 import { AgentId, AgentSettings, ConvocateError, SHELL_PORT, type agentPaths } from "../domain/index.js";
-import { codeOf, isMissing } from "./files.js";
+import { codeOf, isMissing } from "../protocol/files.js";
 
 /** Where the agent's files are; tests put them elsewhere. */
 export type AgentPaths = { readonly [K in keyof typeof agentPaths]: string };

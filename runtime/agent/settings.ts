@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { SettingsChange, type AgentSettings, type EffectiveSettings } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
-import { isMissing, writeWhole } from "./files.js";
+import { isMissing, writeWhole } from "../protocol/files.js";
 
 /**
  * What the stack says of this agent, with what `settings-set` changed over it. Consumers ask at each use, so a change is in

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { startMessagesApi, type MessagesApi } from "../support/messages-api/server.js";
 import type { Screen } from "./screen.js";
-import { docker, eventually, Session, type SessionOptions } from "./session.js";
+import { bridgeAddress, docker, eventually, Session, type SessionOptions } from "./session.js";
 
 // The first build of a machine makes the base image and fetches the CLI.
 const BUILD_MS = 15 * 60_000;
@@ -47,10 +47,7 @@ const prompts = () => api.turns.filter(({ kind }) => kind === "prompt").map(({ t
 const runningClaudes = (session: Session) => session.exec("pgrep", "-c", "-x", "claude").catch(() => "0");
 
 beforeAll(async () => {
-  const [, gateway] = await Promise.all([
-    build(),
-    docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"),
-  ]);
+  const [, gateway] = await Promise.all([build(), bridgeAddress()]);
   api = await startMessagesApi({ host: "0.0.0.0" });
   apiUrl = `http://${gateway}:${api.port}`;
 }, BUILD_MS);

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { startLogin, type Login } from "../support/messages-api/login.js";
 import { startMessagesApi, type MessagesApi } from "../support/messages-api/server.js";
 import type { Screen } from "./screen.js";
-import { docker, Session } from "./session.js";
+import { bridgeAddress, docker, Session } from "./session.js";
 
 jest.setTimeout(600_000);
 
@@ -26,7 +26,7 @@ let api: MessagesApi;
 
 beforeAll(async () => {
   await promisify(execFile)("script/image", ["build", "--tag", IMAGE], { timeout: 900_000, maxBuffer: 64 << 20 });
-  gateway = await docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}");
+  gateway = await bridgeAddress();
   folder = mkdtempSync(join(tmpdir(), "convocate-login-"));
   login = await startLogin({ host: gateway, grantMs: RENEWED_BEFORE_MS + LASTS_MS });
   api = await startMessagesApi({ host: gateway, accepts: (authorization) => login.accepts(authorization) });

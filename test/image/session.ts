@@ -11,6 +11,13 @@ export async function docker(...args: string[]): Promise<string> {
   return stdout.replace(/\n$/, "");
 }
 
+/** This machine's address on Docker's own bridge, which names it no gateway from the daemon's very first start to its second. */
+export async function bridgeAddress(): Promise<string> {
+  const told = await docker("network", "inspect", "bridge", "--format", "{{json (index .IPAM.Config 0)}}");
+  const { Subnet, Gateway } = JSON.parse(told) as { Subnet: string; Gateway?: string };
+  return Gateway ?? Subnet.replace(/\.0\/\d+$/, ".1");
+}
+
 export interface SessionOptions {
   image: string;
   env?: Record<string, string>;

@@ -27,7 +27,7 @@ export class OtherRelease implements AsyncDisposable {
     // No git there: the release is the package's.
     const own = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as object;
     await writeFile(join(root, "package.json"), JSON.stringify({ ...own, version: release }));
-    const built = await command([join(ROOT, "node_modules/.bin/node"), join(root, "script/build.mjs")]);
+    const built = await command(["env", "-C", root, join(ROOT, "node_modules/.bin/node"), "script/build.mjs"]);
     if (built.exitCode !== 0) throw new Error(`release ${release} cannot be built: ${built.stderr}`);
     return checkout;
   }

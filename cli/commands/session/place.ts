@@ -25,7 +25,10 @@ export async function emptiestAgent(
   const agents = cluster.agents();
   if (agents.length === 0) throw noAgents();
   const connected = agents.filter((agent) => agent.connection.state === "connected");
-  const asked = await Promise.all(connected.map((agent) => room(cluster, agent, limits)));
+  // On a host that is very busy the list may take longer than a verb waits for it: then each has a call's own deadline.
+  const asked = await Promise.all(
+    (connected.length > 0 ? connected : agents).map((agent) => room(cluster, agent, limits)),
+  );
   const answered = asked.filter((one) => one !== null);
   const scores = answered.some(({ free }) => free === "unknown")
     ? answered.map(({ agent }) => ({ agent, score: -runningOn(cluster, agent) }))

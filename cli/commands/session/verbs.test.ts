@@ -53,6 +53,15 @@ describe("new", () => {
     });
   });
 
+  test("waits for an agent that is too busy to list in time, when there is no other", async () => {
+    await two.stop();
+    one.capacity = capacity(0);
+    one.before = async (op) => {
+      if (op === "list") await new Promise((resolve) => setTimeout(resolve, 3_000));
+    };
+    expect(await client.json("new", "a")).toMatchObject({ agent: "agent-1" });
+  });
+
   test("counts running sessions where an agent is too old to tell", async () => {
     one.capacity = capacity(0);
     one.addSession("busy");

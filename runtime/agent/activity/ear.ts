@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import type { Log } from "../../protocol/log.js";
 import { readLines } from "../../protocol/ndjson.js";
 import type { Clock } from "../clock.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 import { Rate } from "./rate.js";
 import { MAX_TOLD_BYTES, parseTold, type Told } from "./told.js";
 

@@ -1,8 +1,8 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConvocateError, FORMER_SESSION_FILE, SessionId, type AgentSettings } from "../../domain/index.js";
+import { isMissing } from "../../protocol/files.js";
 import type { EventSink } from "../events/sink.js";
-import { isMissing } from "../files.js";
 import type { Locks } from "../sessions/locks.js";
 import { tellCreated } from "../sessions/maker.js";
 import { Metadata, type MetadataStore } from "../sessions/metadata.js";

@@ -11,10 +11,10 @@ import {
   type Portable,
   type SessionId,
 } from "../../domain/index.js";
+import { codeOf } from "../../protocol/files.js";
 import { readFirstLine, writeLine } from "../../protocol/ndjson.js";
 import type { OpResult } from "../../protocol/rpc/ops.js";
 import { containerName } from "../containers/spec.js";
-import { codeOf } from "../files.js";
 import type { Owner } from "../sessions/homes.js";
 import { sendHome } from "../transfer/send.js";
 import { walk } from "../trees/tree.js";

@@ -3,7 +3,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { DnsName, FORMER_SESSION_FILE, PublishedPort, SessionId, SessionName, Timestamp } from "../../domain/index.js";
-import { codeOf } from "../files.js";
+import { codeOf } from "../../protocol/files.js";
 import type { Owner } from "../sessions/homes.js";
 
 /** A former `session.json` has seven short fields. */

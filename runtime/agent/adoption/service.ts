@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { ConvocateError } from "../../domain/index.js";
-import { codeOf } from "../files.js";
+import { codeOf } from "../../protocol/files.js";
 
 /** The agent's own service, as far as another program may touch it. */
 export interface Service {

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../clock.js";
 import type { DockerEngine, ExecState } from "../containers/engine.js";
-import { codeOf } from "../files.js";
+import { codeOf } from "../../protocol/files.js";
 import { isAttach } from "./tmux.js";
 
 /** Processes of the host, as far as an attach needs them. */

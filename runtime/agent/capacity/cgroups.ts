@@ -1,7 +1,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { SESSIONS_SLICE } from "../../domain/index.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 
 /** Where systemd puts the slice: a slice lies below those whose names its own begins with (systemd.slice(5)). */
 const SLICE_PATH = `convocate.slice/${SESSIONS_SLICE}`;

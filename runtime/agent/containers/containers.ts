@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { ConvocateError, SESSIONS_SLICE, SESSION_BRIDGE, SessionId, type AgentSettings } from "../../domain/index.js";
 import type { Admission } from "../capacity/admission.js";
 import type { Cgroups } from "../capacity/cgroups.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerState, DockerEngine } from "./engine.js";

@@ -1,6 +1,6 @@
 import { lchown, lstat, mkdir, open, readFile, realpath } from "node:fs/promises";
 import { join, relative } from "node:path";
-import { codeOf, isMissing } from "../files.js";
+import { codeOf, isMissing } from "../../protocol/files.js";
 import { CONTAINER_HOME, CONTAINER_LOGIN, type Mount } from "./spec.js";
 
 /** A place below the session's home that must be there before something can be mounted on it. */

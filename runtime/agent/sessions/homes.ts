@@ -1,7 +1,7 @@
 import { chmod, cp, lchown, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { ConvocateError, SessionId } from "../../domain/index.js";
-import { isMissing, syncFolder, unwritable } from "../files.js";
+import { isMissing, syncFolder, unwritable } from "../../protocol/files.js";
 import { copyHome } from "../trees/copy.js";
 import type { SkippedFiles } from "../trees/tree.js";
 

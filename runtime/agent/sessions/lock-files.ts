@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { SessionId, Timestamp } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
-import { isMissing, writeWhole } from "../files.js";
+import { isMissing, writeWhole } from "../../protocol/files.js";
 
 /** A process, told apart from a later one with the same number. */
 export const ProcessMark = z.object({

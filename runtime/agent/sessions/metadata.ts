@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { AgentId, DnsName, Limits, SessionId, SessionName, Timestamp } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
-import { isMissing, syncFolder, writeWhole } from "../files.js";
+import { isMissing, syncFolder, writeWhole } from "../../protocol/files.js";
 
 /**
  * Where a session stands between two agents. `moving`: it is being sent, and stays here unless that ends well. `moved`: the

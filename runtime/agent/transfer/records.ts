@@ -3,7 +3,7 @@ import { basename, join } from "node:path";
 import { z } from "zod";
 import { SessionId, Timestamp, type SessionId as Id } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
-import { isMissing, syncFolder, writeWhole } from "../files.js";
+import { isMissing, syncFolder, writeWhole } from "../../protocol/files.js";
 import { Metadata } from "../sessions/metadata.js";
 
 /**

@@ -4,7 +4,7 @@ import { lstat, open, readdir, readlink } from "node:fs/promises";
 import { ConvocateError } from "../../domain/index.js";
 import type { OpResult } from "../../protocol/rpc/ops.js";
 import type { Skipped } from "../../protocol/rpc/archive.js";
-import { isMissing } from "../files.js";
+import { isMissing } from "../../protocol/files.js";
 
 /** A file, a directory or a link below a home. `path` is relative, its bytes as Latin-1, since a name may be no UTF-8. */
 export interface Entry {

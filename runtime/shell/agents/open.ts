@@ -13,14 +13,13 @@ import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
 import { refuseTakenName } from "../dns/taken.js";
 import type { AgentView, AttachOutcome, Cluster, MoveResult, SessionView, Terminal } from "../cluster.js";
-import { cloneTo } from "./clone.js";
-import { Agent, COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS } from "./agent.js";
+import { COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS, type Agent } from "./agent.js";
+import { Agents } from "./agents.js";
+import { cloneBetween, moveBetween } from "./between.js";
 import { StatusFeed } from "./feed.js";
 import { readForwarded } from "./forwarded.js";
-import { finishMove, moveSession } from "./move.js";
 import { homeOfOrphans, Orphans } from "./orphans.js";
-import { Registry, type AgentEntry } from "./registry.js";
-import type { TransferOptions, TransferPeer } from "./transfer.js";
+import type { TransferOptions } from "./transfer.js";
 
 /** A full refresh, whatever the feed says (SPEC 11). */
 const REFRESH_EVERY_MS = 15_000;
@@ -57,56 +56,53 @@ export async function openCluster(options: ClusterOptions = {}): Promise<Cluster
 }
 
 class LiveCluster implements Cluster {
-  readonly #log: Log;
-  readonly #agents = new Map<AgentId, Agent>();
-  readonly #registry: Registry;
+  readonly #agents: Agents;
   readonly #feed: StatusFeed;
   readonly #orphans: Orphans;
   readonly #paths: Paths;
   readonly #listeners = new Set<() => void>();
-  readonly #leaving = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #announced: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(paths: Paths, orphans: Orphans, log: Log) {
-    this.#log = log;
     this.#orphans = orphans;
     this.#paths = paths;
-    this.#registry = new Registry(paths.agentKeys, log, (id, entry) => this.#onAgent(id, entry));
+    this.#agents = new Agents(paths.agentKeys, { log, onChange: () => this.#changed() });
     this.#feed = new StatusFeed({
       path: paths.statusSocket,
       log,
       onChange: (id) => {
-        if (id && this.#feed.heard(id)?.connection === "connected") this.#agents.get(id)?.nudge();
+        if (id && this.#feed.heard(id)?.connection === "connected") this.#agents.find(id)?.nudge();
         this.#changed();
       },
-      onEvent: (event) => this.#agents.get(event.agent_id)?.refreshSoon(),
+      onEvent: (event) => this.#agents.find(event.agent_id)?.refreshSoon(),
     });
   }
 
   async start(): Promise<void> {
     this.#feed.start();
-    await Promise.all([this.#registry.start(), this.#orphans.look()]);
+    await Promise.all([this.#agents.start(), this.#orphans.look()]);
     this.#timer = setInterval(() => {
-      for (const agent of this.#agents.values()) agent.refreshSoon();
+      for (const agent of this.#agents.all()) agent.refreshSoon();
       void this.#orphans.look().then(() => this.#changed());
     }, REFRESH_EVERY_MS);
   }
 
   agents(): AgentView[] {
-    return [...this.#agents.values()]
+    return this.#agents
+      .all()
       .map((agent) => ({ ...agent.view(), heard: this.#feed.heard(agent.id) }))
       .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
   }
 
   sessions(): SessionView[] {
     const views: SessionView[] = [];
-    for (const agent of this.#agents.values()) {
+    for (const agent of this.#agents.all()) {
       const { reachable } = agent;
       for (const session of agent.sessions()) {
         // Shown once: what is left after a move is no session as long as the other agent has it.
-        if (session.moved_to && this.#agents.get(session.moved_to)?.has(session.id)) continue;
+        if (session.moved_to && this.#agents.find(session.moved_to)?.has(session.id)) continue;
         views.push({ session, agentName: agent.entry.name, reachable });
       }
     }
@@ -120,18 +116,16 @@ class LiveCluster implements Cluster {
   }
 
   async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
-    await Promise.allSettled(
-      [...this.#agents.values()].map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)),
-    );
+    await this.#agents.refresh(timeoutMs);
     // Who never answered us may have answered convocate-status: its sessions show as last known.
-    const strangers = [...this.#agents.values()].filter((agent) => !agent.listed);
+    const strangers = this.#agents.all().filter((agent) => !agent.listed);
     await Promise.all(
       strangers.map(async (agent) => agent.recall(await this.#feed.lastKnown(agent.id, RECALL_TIMEOUT_MS))),
     );
   }
 
   async create(id: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session> {
-    const agent = this.#agent(id);
+    const agent = this.#agents.get(id);
     await this.#refuseTakenDnsName(spec.dns_name ?? null, null);
     const params = { ...spec, request_id: randomUUID() };
     const timeoutMs = spec.start ? OPERATION_TIMEOUT_MS : QUESTION_TIMEOUT_MS;
@@ -176,52 +170,17 @@ class LiveCluster implements Cluster {
   async clone(id: SessionId, options: Parameters<Cluster["clone"]>[1]): Promise<OpResult<"clone">> {
     const { name, to } = options;
     const agent = this.#agentOf(id);
-    const target = to === undefined ? agent : this.#agent(to);
+    const target = to === undefined ? agent : this.#agents.get(to);
     const result =
       target === agent
         ? await agent.callAgain("clone", { id, name, request_id: randomUUID() }, COPY_TIMEOUT_MS)
-        : await cloneTo(id, name, peerOf(agent), peerOf(target), options);
+        : await cloneBetween(id, name, agent, target, options);
     this.#settled(target, result.session);
     return result;
   }
 
   async move(id: SessionId, to: AgentId, options: TransferOptions = {}): Promise<MoveResult> {
-    const target = this.#agent(to);
-    const finished = await this.#finishMoves(id, options);
-    const holder = this.#agentOf(id);
-    if (holder === target) {
-      const session = await target.callAgain("get", { id }, QUESTION_TIMEOUT_MS);
-      return { session, skipped: [], skipped_total: 0, warnings: finished };
-    }
-    try {
-      const moved = await moveSession(id, peerOf(holder), peerOf(target), options);
-      this.#settled(target, moved.session);
-      return { ...moved, warnings: [...finished, ...moved.warnings] };
-    } finally {
-      await Promise.allSettled([holder.refresh(QUESTION_TIMEOUT_MS), target.refresh(QUESTION_TIMEOUT_MS)]);
-    }
-  }
-
-  /** Ends moves of this session that were cut off. Answers with what an operator should know. */
-  async #finishMoves(id: SessionId, options: TransferOptions): Promise<string[]> {
-    const warnings: string[] = [];
-    for (const source of this.#agents.values()) {
-      if (source.session(id)?.moved_to === undefined) continue;
-      const peer = peerOf(source);
-      const look = await peer.call("export", { phase: "look", id }, QUESTION_TIMEOUT_MS);
-      if (look.state !== "moved") continue;
-      const target = this.#agents.get(look.to);
-      if (!target)
-        throw new ConvocateError(
-          "AGENT_NOT_FOUND",
-          `session ${id} moved to agent ${look.to}, which is no agent of this cluster any more: if it is gone for good, take ` +
-            `the session back with \`convocate override ${id} --force\``,
-        );
-      const finished = await finishMove(id, look, peer, peerOf(target), options);
-      if (finished.state !== "undone") warnings.push(...finished.warnings);
-      await Promise.all([source.refresh(QUESTION_TIMEOUT_MS), target.refresh(QUESTION_TIMEOUT_MS)]);
-    }
-    return warnings;
+    return await moveBetween(this.#agents, id, to, (sought) => this.#agentOf(sought), options);
   }
 
   async override(id: SessionId, options: { force?: boolean } = {}): Promise<Session> {
@@ -230,15 +189,15 @@ class LiveCluster implements Cluster {
   }
 
   async settings(id: AgentId): Promise<OpResult<"settings-get">> {
-    return await this.#agent(id).callAgain("settings-get", {}, QUESTION_TIMEOUT_MS);
+    return await this.#agents.get(id).callAgain("settings-get", {}, QUESTION_TIMEOUT_MS);
   }
 
   async changeSettings(id: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">> {
-    return await this.#agent(id).callAgain("settings-set", { changes }, QUESTION_TIMEOUT_MS);
+    return await this.#agents.get(id).callAgain("settings-set", { changes }, QUESTION_TIMEOUT_MS);
   }
 
   async capacity(id: AgentId): Promise<Capacity> {
-    return await this.#agent(id).callAgain("capacity", {}, QUESTION_TIMEOUT_MS);
+    return await this.#agents.get(id).callAgain("capacity", {}, QUESTION_TIMEOUT_MS);
   }
 
   async logs(id: SessionId, options: { lines?: number; after?: string } = {}): Promise<OpResult<"logs">["lines"]> {
@@ -266,7 +225,7 @@ class LiveCluster implements Cluster {
       const agent = this.#agentOf(id);
       const outcome = await attachSession({
         // With the key and address of now: either may have been replaced while the attach was open.
-        dial: (dialOptions) => (this.#agents.get(agent.entry.id) ?? agent).dial(dialOptions),
+        dial: (dialOptions) => (this.#agents.find(agent.id) ?? agent).dial(dialOptions),
         id,
         where: agent.entry.name,
         terminal,
@@ -289,35 +248,11 @@ class LiveCluster implements Cluster {
     clearInterval(this.#timer);
     if (this.#announced) clearImmediate(this.#announced);
     this.#listeners.clear();
-    this.#registry[Symbol.dispose]();
-    for (const id of [...this.#agents.keys()]) this.#onAgent(id, null);
-    await Promise.allSettled([this.#feed[Symbol.asyncDispose](), ...this.#leaving]);
-  }
-
-  #onAgent(id: AgentId, entry: AgentEntry | null): void {
-    const before = this.#agents.get(id);
-    if (before) {
-      this.#agents.delete(id);
-      const leaving = before[Symbol.asyncDispose]().finally(() => this.#leaving.delete(leaving));
-      this.#leaving.add(leaving);
-    }
-    if (entry && !this.#closing) {
-      const agent = new Agent(entry, { log: this.#log, onChange: () => this.#changed() });
-      this.#agents.set(id, agent);
-      agent.start();
-    }
-    this.#changed();
-  }
-
-  #agent(id: AgentId): Agent {
-    const agent = this.#agents.get(id);
-    if (agent) return agent;
-    throw new ConvocateError("AGENT_NOT_FOUND", `no agent ${id} here: see \`convocate agents\``);
+    await Promise.allSettled([this.#feed[Symbol.asyncDispose](), this.#agents[Symbol.asyncDispose]()]);
   }
 
   #agentOf(id: SessionId): Agent {
-    const holders = [...this.#agents.values()].filter((agent) => agent.has(id));
-    const holder = holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
+    const holder = this.#agents.holder(id);
     if (holder) return holder;
     this.#orphans.refuse(id);
     throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
@@ -325,7 +260,12 @@ class LiveCluster implements Cluster {
 
   async #refuseTakenDnsName(name: string | null, own: SessionId | null): Promise<void> {
     if (name === null) return;
-    const silent = new Set([...this.#agents.values()].filter((agent) => !agent.reachable).map((agent) => agent.id));
+    const silent = new Set(
+      this.#agents
+        .all()
+        .filter((agent) => !agent.reachable)
+        .map((agent) => agent.id),
+    );
     await refuseTakenName({ name, own, sessions: this.sessions(), silent, hostsFile: this.#paths.dnsmasqHosts });
   }
 
@@ -342,28 +282,5 @@ class LiveCluster implements Cluster {
       this.#announced = null;
       for (const listener of this.#listeners) listener();
     });
-  }
-}
-
-function peerOf(agent: Agent): TransferPeer {
-  return {
-    id: agent.id,
-    name: agent.entry.name,
-    call: (op, params, timeoutMs) => agent.callAgain(op, params, timeoutMs),
-    open: (signal) => agent.openChannel(signal),
-  };
-}
-
-/** Rejects after `timeoutMs` whatever the work still does: a list that others asked for earlier may wait longer. */
-async function withDeadline(work: Promise<void>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new ConvocateError("TIMEOUT", "no answer in time")), timeoutMs);
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
   }
 }

@@ -1,7 +1,7 @@
-import { open, rename } from "node:fs/promises";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { AgentId, SessionId } from "../../domain/index.js";
+import { writeWhole } from "../../protocol/files.js";
 import type { Log } from "../../protocol/log.js";
 import { hostsFile, readRecords, type DnsRecord } from "./records.js";
 
@@ -140,7 +140,8 @@ export class NameAuthority implements AsyncDisposable {
     const text = hostsFile(this.#records());
     if (text === this.#written) return;
     try {
-      await writeWhole(this.#options.path, text);
+      // Readable by all: dnsmasq reads it after it has given up root.
+      await writeWhole(this.#options.path, text, 0o644);
       this.#written = text;
       await this.#options.reload();
       if (this.#failed) this.#options.log.info({}, "the names of sessions are written again");
@@ -157,16 +158,4 @@ export class NameAuthority implements AsyncDisposable {
 
 async function systemResolve(host: string): Promise<string[]> {
   return [...new Set((await lookup(host, { all: true })).map(({ address }) => address))];
-}
-
-/** One writer, so one temporary name: what a crash leaves is overwritten. dnsmasq reads it after it has given up root. */
-async function writeWhole(path: string, text: string): Promise<void> {
-  const part = `${path}.part`;
-  {
-    await using file = await open(part, "w", 0o644);
-    await file.chmod(0o644);
-    await file.writeFile(text);
-    await file.sync();
-  }
-  await rename(part, path);
 }
