@@ -26,10 +26,17 @@ afterAll(async () => {
   await cluster.close();
 }, 900_000);
 
-const releases = async (): Promise<Record<string, string>> => {
-  const { agents } = await cluster.json<{ agents: { name: string; release: string }[] }>(["agents", ...AGENTS]);
-  return Object.fromEntries(agents.map(({ name, release }) => [name, release]));
-};
+/** What each agent answers that it is; a machine that is busy is asked again. */
+const releases = async (): Promise<Record<string, string>> =>
+  await eventually(
+    "every agent to answer",
+    async () => {
+      const { stdout } = await cluster.convocate(["agents", ...AGENTS, "--json"]);
+      const { agents } = JSON.parse(stdout) as { agents: { name: string; release: string; answers: boolean }[] };
+      return agents.every(({ answers }) => answers) && Object.fromEntries(agents.map((one) => [one.name, one.release]));
+    },
+    { timeoutMs: 120_000, everyMs: 1000 },
+  );
 /** When each session's container and each agent was started: what was restarted has another. */
 const starts = async (): Promise<string[]> =>
   await Promise.all(
@@ -43,9 +50,18 @@ const starts = async (): Promise<string[]> =>
 const serving = async (agent: string): Promise<string> =>
   (await cluster.lab.sh(agent, "systemctl show -p InvocationID --value convocate-agent")).trim();
 const reconnects = (): number[] => attaches.map((attach) => attach.reconnects);
+/** Every attach still types into its session, once. */
 const typing = async (text: string): Promise<void> => {
   for (const attach of attaches) attach.type(text);
-  await Promise.all(attaches.map((attach) => attach.see(text)));
+  for (const [at, agent] of AGENTS.entries())
+    await eventually(
+      `${text} on the screen of ${sessions[at]!.name}`,
+      async () => {
+        const screen = `docker exec -u claude convocate-session-${sessions[at]!.id} tmux capture-pane -p -t =claude:`;
+        return (await cluster.lab.sh(agent, screen)).split(text).length === 2;
+      },
+      { timeoutMs: 60_000 },
+    );
   for (const attach of attaches) attach.type("\u0015");
 };
 
@@ -76,7 +92,7 @@ test("update --all stops at the second of three that does not get well; run agai
   expect(completed).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^agent-3: updated/m) });
   expect(await releases()).toEqual(Object.fromEntries(AGENTS.map((agent) => [agent, next.release])));
   await eventually("every attach to be back", () => reconnects().join() === "1,1,1", { timeoutMs: 60_000 });
-  await typing("after the update");
+  await typing("updated-once");
   expect(await starts()).toEqual(started);
   expect(reconnects()).toEqual([1, 1, 1]);
 }, 1_800_000);
@@ -90,7 +106,7 @@ test("update --all --parallel 2 takes two at a time, and each attach sees one mo
   expect(await releases()).toEqual(Object.fromEntries(AGENTS.map((agent) => [agent, next.release])));
   const oneMore = seen.map((count) => count + 1);
   await eventually("every attach to be back", () => reconnects().join() === oneMore.join(), { timeoutMs: 60_000 });
-  await typing("after two at a time");
+  await typing("two-at-a-time");
   expect(await starts()).toEqual(started);
   expect(reconnects()).toEqual(oneMore);
   expect(attaches.map((attach) => attach.ended)).toEqual([false, false, false]);
