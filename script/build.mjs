@@ -41,12 +41,32 @@ const base = {
   legalComments: "none",
   jsx: "automatic",
 };
+/**
+ * What packages read at their start for things that no program of ours does: dockerode for builds by BuildKit, zod for
+ * messages in fifty languages. An agent that runs for months would keep their text in memory.
+ */
+const leftOut = {
+  name: "left-out",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^(@grpc\/grpc-js|@grpc\/proto-loader|protobufjs)$/ }, ({ path }) => ({
+      path,
+      namespace: "left-out",
+    }));
+    onResolve({ filter: /locales\/index\.js$/ }, ({ importer, path }) =>
+      importer.includes("/node_modules/zod/") ? { path, namespace: "left-out" } : null,
+    );
+    onLoad({ filter: /.*/, namespace: "left-out" }, () => ({ contents: "export {};" }));
+  },
+};
 /** CommonJS packages inside an ESM bundle ask for `require`; the native addons of ssh2 are optional and left out. */
 const shipped = {
   ...base,
   minifySyntax: true,
+  // Without comments: one character beyond Latin-1 in them, and Node keeps the program in memory at two bytes each.
+  minifyWhitespace: true,
   // ssh2 tells a session that has no channel yet by `constructor.name`; renamed, every such session would end the process.
   keepNames: true,
+  plugins: [leftOut],
   external: ["cpu-features", "*.node", "react-devtools-core"],
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url); import { fileURLToPath as __f, } from 'node:url'; import { dirname as __d } from 'node:path'; const __filename = __f(import.meta.url); const __dirname = __d(__filename);",

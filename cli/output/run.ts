@@ -20,6 +20,7 @@ export function errorLines(program: string, error: ConvocateError, verbose: bool
 export async function run(program: Command, argv: readonly string[]): Promise<number> {
   forEachCommand(program, (command) => command.exitOverride());
   const interrupted = onInterrupt();
+  process.stdout.on("error", hungUp);
   try {
     await program.parseAsync(argv, { from: "user" });
     return interrupted.seen ? 130 : Number(process.exitCode ?? 0);
@@ -36,6 +37,12 @@ export async function run(program: Command, argv: readonly string[]): Promise<nu
   } finally {
     interrupted.stop();
   }
+}
+
+/** Whoever read our output has enough (`| head`): there is nobody left to print for, and that is no failure. */
+function hungUp(error: NodeJS.ErrnoException): void {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
 }
 
 function forEachCommand(command: Command, visit: (command: Command) => void): void {

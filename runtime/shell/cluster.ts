@@ -105,7 +105,10 @@ export interface Cluster extends AsyncDisposable {
   settings(agent: AgentId): Promise<OpResult<"settings-get">>;
   changeSettings(agent: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">>;
   capacity(agent: AgentId): Promise<Capacity>;
-  /** What its terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING */
+  /**
+   * What its terminal shows now, line by line, with the sequences of its colours: to be made safe before it is printed.
+   * @throws ConvocateError SESSION_NOT_RUNNING
+   */
   screen(id: SessionId): Promise<string[]>;
   /**
    * The last lines of its log, oldest first: also of a session whose agent cannot be reached, and of one that was deleted.

@@ -1,48 +1,24 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
-import type { Session } from "../../runtime/domain/index.js";
-import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, TestAttach, type Door } from "../support/door.js";
+import { eventually, rpcTo, TestAttach, type Door } from "../support/door.js";
+import { RunningSession } from "../support/running-session.js";
 
-let cluster: TestCluster;
+let session: RunningSession;
 let door: Door;
-let session: Session;
 
 beforeAll(async () => {
-  cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
-  door = await doorOf(cluster, "agent-1");
-  await using agent = await rpcTo(door);
-  session = await agent.rpc.call(
-    "create",
-    { request_id: randomUUID(), name: "attach-test", start: true },
-    { timeoutMs: 60_000 },
-  );
-  await running(agent.rpc, session.id);
+  session = await RunningSession.open("attach-test");
+  door = session.door;
 }, 1_200_000);
-
 afterAll(async () => {
-  await using agent = await rpcTo(door);
-  await agent.rpc.call("delete", { id: session.id }, { timeoutMs: 60_000 });
-  await cluster.close();
+  await session[Symbol.asyncDispose]();
 }, 120_000);
 
 const attached = async (): Promise<number> => {
-  await using agent = await rpcTo(door);
-  const { status } = await agent.rpc.call("get", { id: session.id });
+  const status = await session.status();
   return status.state === "running" ? status.attached : -1;
 };
-const tmux = async (...argv: string[]): Promise<string> =>
-  (
-    await cluster.lab.exec("agent-1", [
-      "docker",
-      "exec",
-      "-u",
-      "1337",
-      `convocate-session-${session.id}`,
-      "tmux",
-      ...argv,
-    ])
-  ).stdout.trim();
+const tmux = (...argv: string[]): Promise<string> => session.inside("tmux", ...argv);
 const clients = async (): Promise<number> => (await tmux("list-clients")).split("\n").filter(Boolean).length;
 
 test("what is typed reaches the real CLI, and its screen comes back", async () => {

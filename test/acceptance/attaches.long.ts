@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "../../runtime/domain/index.js";
 import { AttachReply } from "../../runtime/protocol/attach/header.js";
 import { readFirstLine } from "../../runtime/protocol/ndjson.js";
 import type { SshConnection } from "../../runtime/protocol/ssh/types.js";
-import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { eventually, rpcTo } from "../support/door.js";
+import { RunningSession } from "../support/running-session.js";
 
 /** Fewer for a look in between: CONVOCATE_ATTACHES=1000. */
 const ATTACHES = Number(process.env.CONVOCATE_ATTACHES ?? 10_000);
@@ -18,22 +16,13 @@ const BETWEEN = 1_000;
 /** Of one step of an attach, on a machine that has other things to do. */
 const WAIT_MS = 120_000;
 
-let cluster: TestCluster;
-let door: Door;
-let session: Session;
+let session: RunningSession;
 
 beforeAll(async () => {
-  cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
-  door = await doorOf(cluster, "agent-1");
-  await using agent = await rpcTo(door);
-  const params = { request_id: randomUUID(), name: "attach-churn", start: true };
-  session = await agent.rpc.call("create", params, { timeoutMs: 120_000 });
-  await running(agent.rpc, session.id);
+  session = await RunningSession.open("attach-churn");
 }, 1_200_000);
 afterAll(async () => {
-  await using agent = await rpcTo(door);
-  await agent.rpc.call("delete", { id: session.id }, { timeoutMs: 60_000 });
-  await cluster.close();
+  await session[Symbol.asyncDispose]();
 }, 120_000);
 
 /** One attach, up to the session's first output; every other one is left without a word. */
@@ -83,27 +72,21 @@ interface Measured {
 
 /** What the agent holds, once the last attach has been cleared away. */
 async function measure(): Promise<Measured> {
-  const inside = (script: string): Promise<string> =>
-    cluster.lab.sh("agent-1", `docker exec -u 1337 convocate-session-${session.id} sh -c '${script}'`);
-  await eventually(
-    "every tmux client to be gone",
-    async () => (await inside("tmux list-clients | wc -l")).trim() === "0",
-    {
-      timeoutMs: 60_000,
-    },
-  );
-  const text = await cluster.lab.sh(
-    "agent-1",
+  const inside = (script: string): Promise<string> => session.inside("sh", "-c", script);
+  await eventually("every tmux client to be gone", async () => (await inside("tmux list-clients | wc -l")) === "0", {
+    timeoutMs: 60_000,
+  });
+  const text = await session.on(
     `pid=$(systemctl show -p MainPID --value convocate-agent)
      awk '/VmRSS/ { print $2 }' /proc/$pid/status; ls /proc/$pid/fd | wc -l`,
   );
-  const [rssKb = 0, descriptors = 0] = text.trim().split("\n").map(Number);
+  const [rssKb = 0, descriptors = 0] = text.split("\n").map(Number);
   const processes = Number(await inside("ps -e --no-headers | wc -l"));
   return { rssMb: Math.round(rssKb / 1024), descriptors, tmuxClients: 0, processes };
 }
 
 test(`${ATTACHES} attaches and detaches leave the agent's memory, its descriptors and tmux's clients as they were`, async () => {
-  await using connected = await rpcTo(door);
+  await using connected = await rpcTo(session.door);
   let begun = 0;
   const churn = async (until: number): Promise<void> => {
     const worker = async (): Promise<void> => {

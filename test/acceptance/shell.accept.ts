@@ -50,6 +50,11 @@ async function eventsOf(id: string): Promise<string[]> {
     .map(({ type }) => type);
 }
 
+test("a program whose reader has enough ends without a word", async () => {
+  const script = `node_modules/.bin/node dist/programs/convocate.mjs completion bash | true; echo "\${PIPESTATUS[0]}"`;
+  expect(await command(["bash", "-c", script])).toEqual({ exitCode: 0, stdout: "0\n", stderr: "" });
+}, 60_000);
+
 test("each program starts from what was built", async () => {
   const release = (await readFile(join(ROOT, "dist/release"), "utf8")).trim();
   const node = join(ROOT, "node_modules/.bin/node");

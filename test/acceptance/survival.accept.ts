@@ -1,41 +1,26 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "../../runtime/domain/index.js";
-import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import type { TestCluster } from "../support/cluster.js";
+import { eventually, rpcTo, running, type Door } from "../support/door.js";
 import { recorded } from "../support/recorded.js";
+import { RunningSession } from "../support/running-session.js";
 import { TmuxTerminal } from "../support/tmux.js";
 
+let session: RunningSession;
 let cluster: TestCluster;
 let door: Door;
-let session: Session;
 
 beforeAll(async () => {
-  cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
-  door = await doorOf(cluster, "agent-1");
-  await using agent = await rpcTo(door);
-  session = await agent.rpc.call(
-    "create",
-    { request_id: randomUUID(), name: "survivor", start: true },
-    { timeoutMs: 60_000 },
-  );
-  await running(agent.rpc, session.id);
+  session = await RunningSession.open("survivor");
+  ({ cluster, door } = session);
 }, 1_200_000);
-
 afterAll(async () => {
-  await using agent = await rpcTo(door);
-  await agent.rpc.call("delete", { id: session.id }, { timeoutMs: 60_000 });
-  await cluster.close();
+  await session[Symbol.asyncDispose]();
 }, 120_000);
 
-const pidOfSession = async (): Promise<string> =>
-  (
-    await cluster.lab.sh(
-      "agent-1",
-      `docker inspect -f '{{.State.Pid}} {{.State.Running}}' convocate-session-${session.id}`,
-    )
-  ).trim();
+const pidOfSession = (): Promise<string> =>
+  session.on(`docker inspect -f '{{.State.Pid}} {{.State.Running}}' ${session.container}`);
 
 test("an agent killed with SIGKILL: sessions go on, RPC is back within 5 s, the attach comes back by itself", async () => {
   const before = await pidOfSession();

@@ -98,6 +98,11 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     expect(await docker.hasImage("t-agent-nothing:0")).toBe(false);
   });
 
+  test("makes no container of an image that is not there", async () => {
+    const missing = { ...spec, name: `${name}-missing`, Image: "t-agent-nothing:0" };
+    await expect(docker.create(missing)).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+  });
+
   test("lists the tags of convocate, and tells of one that is given and that something changed when it is taken", async () => {
     const image = `convocate:t-agent-${session}`;
     const told: ImageEvent[] = [];

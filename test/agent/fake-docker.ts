@@ -75,6 +75,8 @@ export class FakeDocker implements DockerEngine {
   down: ConvocateError | null = null;
   /** Holds `start` back until it resolves. */
   beforeStart: () => Promise<void> = async () => undefined;
+  /** Holds `stop` back until it resolves. */
+  beforeStop: () => Promise<void> = async () => undefined;
   /** What `run` answers; `true` of busybox by default. */
   onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
   #listeners = new Set<(event: ContainerEvent | null) => void>();
@@ -120,6 +122,7 @@ export class FakeDocker implements DockerEngine {
     await this.#up();
     this.calls.push(`create ${spec.name}`);
     if (this.containers.has(spec.name)) throw new ConvocateError("DOCKER_ERROR", `the name ${spec.name} is in use`);
+    if (!this.images.has(spec.Image ?? "")) throw new ConvocateError("DOCKER_ERROR", `no such image: ${spec.Image}`);
     const id = randomBytes(32).toString("hex");
     const state: ContainerState = {
       id,
@@ -147,6 +150,7 @@ export class FakeDocker implements DockerEngine {
 
   async stop(name: string): Promise<void> {
     await this.#up();
+    await this.beforeStop();
     this.calls.push(`stop ${name}`);
     const found = this.containers.get(name);
     if (!found?.state.running) return;

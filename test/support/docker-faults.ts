@@ -1,42 +1,30 @@
 import { expect } from "@jest/globals";
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Session } from "../../runtime/domain/index.js";
-import { acceptanceCluster, type TestCluster } from "./cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "./door.js";
+import { eventually, rpcTo } from "./door.js";
 import { recorded } from "./recorded.js";
-
-const AGENT = "agent-1";
+import { RunningSession } from "./running-session.js";
 
 /** One session on an agent whose Docker is about to suffer. */
 export class DockerVictim implements AsyncDisposable {
   private constructor(
-    readonly cluster: TestCluster,
-    readonly door: Door,
-    readonly session: Session,
+    readonly session: RunningSession,
     /** Of the container's first process, on the host. */
     readonly pid: string,
   ) {}
 
   static async open(): Promise<DockerVictim> {
-    const cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
-    const door = await doorOf(cluster, AGENT);
-    await using agent = await rpcTo(door);
-    const params = { request_id: randomUUID(), name: "docker-victim", start: true };
-    const { id } = await agent.rpc.call("create", params, { timeoutMs: 60_000 });
-    const session = await running(agent.rpc, id);
-    const pid = await cluster.lab.sh(AGENT, `docker inspect -f '{{.State.Pid}}' convocate-session-${id}`);
-    return new DockerVictim(cluster, door, session, pid.trim());
+    const session = await RunningSession.open("docker-victim");
+    return new DockerVictim(session, await session.on(`docker inspect -f '{{.State.Pid}}' ${session.container}`));
   }
 
   /** Runs a script as root on the agent's host. */
   async on(script: string): Promise<string> {
-    return (await this.cluster.lab.sh(AGENT, script, { timeoutMs: 120_000 })).trim();
+    return await this.session.on(script);
   }
 
   /** What the agent says of the session now, and how long it took to say it. */
   async says(): Promise<{ state: string; tookMs: number }> {
-    await using agent = await rpcTo(this.door);
+    await using agent = await rpcTo(this.session.door);
     const from = Date.now();
     const { sessions } = await agent.rpc.call("list", {}, { timeoutMs: 60_000 });
     const state = sessions.find(({ id }) => id === this.session.id)?.status.state ?? "not listed";
@@ -53,38 +41,26 @@ export class DockerVictim implements AsyncDisposable {
   /** The session's processes went on, its CLI too; the agent says so; and no event says that it ended. */
   async isWhole(since: Date): Promise<void> {
     await this.becomes("running");
-    const { id } = this.session;
-    const now = await eventually("Docker to know the container", async () => {
-      const { stdout } = await this.cluster.lab.exec(AGENT, [
-        "docker",
-        "inspect",
-        "-f",
-        "{{.State.Running}} {{.State.Pid}}",
-        `convocate-session-${id}`,
-      ]);
-      return stdout.trim();
-    });
+    const { id, cluster, container } = this.session;
+    const now = await eventually("Docker to know the container", () =>
+      this.on(`docker inspect -f '{{.State.Running}} {{.State.Pid}}' ${container} || true`),
+    );
     expect(now).toBe(`true ${this.pid}`);
     // Docker can also work with it, which it could not if it had only kept its old notes.
     await eventually(
       "Docker to run a program in it that finds the CLI",
-      async () => {
-        const argv = ["docker", "exec", `convocate-session-${id}`, "pgrep", "-c", "-x", "claude"];
-        return (await this.cluster.lab.exec(AGENT, argv)).stdout.trim() === "1";
-      },
+      async () => (await this.session.inside("pgrep", "-c", "-x", "claude")) === "1",
       { timeoutMs: 60_000 },
     );
     // A false event would follow the truth closely.
     await sleep(3_000);
-    const events = (await recorded(this.cluster, this.door.agentId)).filter(
+    const events = (await recorded(cluster, this.session.door.agentId)).filter(
       ({ session_id, timestamp }) => session_id === id && Date.parse(timestamp) >= since.getTime(),
     );
     expect(events.map(({ type }) => type).filter((type) => type.startsWith("container."))).toEqual([]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await using agent = await rpcTo(this.door);
-    await agent.rpc.call("delete", { id: this.session.id }, { timeoutMs: 60_000 });
-    await this.cluster.close();
+    await this.session[Symbol.asyncDispose]();
   }
 }

@@ -8,14 +8,16 @@ import type { ContainerState, DockerEngine } from "../containers/engine.js";
 import type { AfterBoot } from "./after-boot.js";
 
 const ASK_AGAIN_MS = 1_000;
+/** A host that has just booted has much to do; what cannot be seen is asked for again after the others. */
+const TRIES = 3;
 /** Execs in running containers at a time. */
 const AT_ONCE = 4;
 
 export interface TakeOverOptions {
   docker: DockerEngine;
-  containers: Containers;
-  activity: Activity;
-  afterBoot: AfterBoot;
+  containers: Pick<Containers, "all">;
+  activity: Pick<Activity, "catchUp">;
+  afterBoot: Pick<AfterBoot, "resume">;
   processes: HostProcesses;
   clock: Clock;
   log: Log;
@@ -30,16 +32,19 @@ export async function takeOver(options: TakeOverOptions, signal: AbortSignal): P
   const { docker, activity, afterBoot, processes, clock, log } = options;
   const states = await whenDockerAnswers(options, signal);
   if (!states) return;
-  const running = [...states].filter(([, state]) => state.running);
+  const running = [...states]
+    .filter(([, state]) => state.running)
+    .map(([session, state]) => ({ session, state, tries: 0 }));
   let ended = 0;
   const look = async (): Promise<void> => {
     for (let next = running.shift(); next && !signal.aborted; next = running.shift()) {
-      const [session, state] = next;
+      const { session, state, tries } = next;
       try {
         await activity.catchUp(session);
         ended += await endLeftovers(docker, state, processes, clock);
       } catch (error) {
-        log.warn({ session, error: String(error) }, "could not see what an earlier agent left in a session");
+        if (tries + 1 < TRIES) running.push({ session, state, tries: tries + 1 });
+        else log.warn({ session, error: String(error) }, "could not see what an earlier agent left in a session");
       }
     }
   };
