@@ -12,6 +12,7 @@ import type { Log } from "../protocol/log.js";
 import { serveRpc } from "../protocol/rpc/server.js";
 import { dial } from "../protocol/ssh/client.js";
 import { serveSsh } from "../protocol/ssh/server.js";
+import { adoptAtStart } from "./adoption/at-start.js";
 import { Activity } from "./activity/activity.js";
 import { AttachCounts } from "./attach/counts.js";
 import { AttachDoor } from "./attach/door.js";
@@ -37,7 +38,7 @@ import { ImageWatch } from "./events/image-watch.js";
 import { PeerWatch } from "./events/peers.js";
 import { Publisher } from "./events/publisher.js";
 import type { EventSink } from "./events/sink.js";
-import { Spool } from "./events/spool.js";
+import { Spool, SPOOL_FILE } from "./events/spool.js";
 import { rpcHandlers } from "./handlers.js";
 import { Homes } from "./sessions/homes.js";
 import { LockFiles } from "./sessions/lock-files.js";
@@ -95,7 +96,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const boot = bootId();
   const currentImage = (): string | null => readCurrentImage(paths);
 
-  const spool = started.use(new Spool({ path: join(paths.events, "spool.db"), agentId, clock, log }));
+  const spool = started.use(new Spool({ path: join(paths.events, SPOOL_FILE), agentId, clock, log }));
   const journal = options.journal ?? started.use(new HostJournal({ log }));
   // Every event of a session is a line of its log, too (SPEC 9).
   spool.onAppend(({ type, sessionId, data }) => {
@@ -108,6 +109,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const lockFiles = new LockFiles(paths.locks, log);
   const locks = new Locks(clock, LOCK_WAIT_MS, lockFiles);
   await recover({ store, homes, lockFiles, locks, events, clock, log });
+  await adoptAtStart(settings, { store, locks, events, log });
   // Last of all: an operation that is in flight ends before what it uses is closed, and leaves no lock.
   started.defer(() => locks.settled(SETTLE_MS));
   const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));

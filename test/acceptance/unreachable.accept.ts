@@ -89,6 +89,7 @@ test("an agent that does not answer, and one that has sessions, are not removed 
   const { id } = await cluster.json<{ id: string }>(["new", "keeps-agent", "--agent", "agent-2"]);
   const refused = await cluster.convocateHost(["remove", "--host", "agent-2"]);
   expect(refused).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("keeps-agent") });
+  expect(refused.stderr).toContain("convocate-host drain --host agent-2 --spread");
   expect((await cluster.convocate(["delete", id, "--yes"])).exitCode).toBe(0);
   expect(await cluster.convocateHost(["plan", "--host", "agent-2"])).toMatchObject({ exitCode: 0 });
 }, 240_000);

@@ -14,7 +14,7 @@ import {
 } from "../../../infra/inventory/index.js";
 import { destroy, resourceNames, rollout, type Unreachable } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
-import { withReached } from "./hosts.js";
+import { findAgent, withReached } from "./hosts.js";
 import { counted, roll } from "./roll.js";
 import { sessionsOf } from "./sessions.js";
 
@@ -38,9 +38,7 @@ export async function remove(options: RemoveOptions): Promise<void> {
 }
 
 async function removeAgent(options: RemoveOptions, wanted: string, inventory: Inventory, path: string): Promise<void> {
-  const agent = inventory.agents.find(
-    ({ name, host }) => name === wanted || (host.via === "ssh" && host.address === wanted),
-  );
+  const agent = findAgent(inventory, wanted);
   if (!agent && wanted === inventory.shell.name)
     throw new ConvocateError(
       "BAD_USAGE",
@@ -142,8 +140,9 @@ async function letGo(
     if (!options.force)
       throw new ConvocateError(
         "REFUSED",
-        `${name} has ${names.length === 1 ? "a session" : `${names.length} sessions`} (${names.join(", ")}): move or delete ` +
-          `${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
+        `${name} has ${names.length === 1 ? "a session" : `${names.length} sessions`} (${names.join(", ")}): ` +
+          (options.all ? "delete" : `\`convocate-host drain --host ${name} --spread\` moves`) +
+          ` ${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
       );
     process.stderr.write(`${name}: stopping ${names.join(", ")}\n`);
     await stopSessions(connection, interruptSignal);

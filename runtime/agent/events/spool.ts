@@ -8,6 +8,8 @@ import type { Log } from "../../protocol/log.js";
 import type { ImageTag } from "../containers/engine.js";
 import { timestamp, type Clock } from "../clock.js";
 
+/** In the agent's folder of events. */
+export const SPOOL_FILE = "spool.db";
 /** The most events that wait on disk (SPEC 5.3). */
 export const SPOOL_LIMIT = 10_000;
 
