@@ -38,6 +38,7 @@ import {
   clientTls,
   journaldDropIn,
   restartRsyslog,
+  rewindDropIn,
   tokenPath,
   tokenRule,
 } from "./texts/rsyslog.js";
@@ -339,12 +340,17 @@ export class AgentHost extends pulumi.ComponentResource {
           [clientTls.key]: file(certificate.keyPem, { mode: "0600" }),
           [dirname(journaldDropIn.path)]: directory(),
           [journaldDropIn.path]: file(journaldDropIn.content),
+          [rewindDropIn.path]: file(rewindDropIn.content),
           "/etc/rsyslog.d/10-convocate-client.conf": file(
             token.apply((secret) => clientConfig(shell.args.shell.clusterAddress, secret)),
             { mode: "0600" },
           ),
         },
-        reload: [["systemctl", "restart", "systemd-journald.service"], ...restartRsyslog],
+        reload: [
+          ["systemctl", "daemon-reload"],
+          ["systemctl", "restart", "systemd-journald.service"],
+          ...restartRsyslog,
+        ],
       },
       { ...inside, dependsOn: [known, base.packages, base.rsyslog] },
     );

@@ -21,8 +21,8 @@ for port in "$@"; do
 done | if [ -e /etc/rsyslog.d/10-convocate-server.conf ]; then cat; else sed 's/^514 rsyslogd$/514 ${OWNERS_RSYSLOG}/'; fi
 echo ---
 for module in $modules; do
-  grep -lE "^[^#]*(load=\"$module\"|ModLoad +$module)" /etc/rsyslog.conf /etc/rsyslog.d/*.conf 2>/dev/null | sed "s/$/ $module/"
-done | grep -v '^/etc/rsyslog.d/10-convocate-'
+  grep -lE "^[^#]*(load=.?$module|ModLoad +$module)" /etc/rsyslog.conf /etc/rsyslog.d/*.conf 2>/dev/null | sed "s/$/ $module/" || :
+done | { grep -v '^/etc/rsyslog.d/10-convocate-' || :; }
 echo ---
 if command -v docker >/dev/null && ! dpkg-query -W -f '\${db:Status-Status}\\n' docker.io docker-ce 2>/dev/null | grep -qx installed; then
   command -v docker

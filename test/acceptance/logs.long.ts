@@ -9,7 +9,7 @@ import { RelpClient } from "../support/relp.js";
 
 // What is lost of logs when the parts between a session and its file fail (SPEC 9, docs/logs.md), with real rsyslogs.
 
-/** RELP's window: what was sent and not acknowledged. */
+/** RELP's window, and what is on its way into it (docs/logs.md). */
 const WINDOW = 128;
 const LINES = 20_000;
 let cluster: TestCluster;
@@ -112,7 +112,7 @@ describe("no line is lost", () => {
   }, 900_000);
 });
 
-test("a sender that restarts while the receiver is away loses RELP's window at most", async () => {
+test("a sender that restarts while the receiver is away loses 128 lines at most", async () => {
   const lines = new NumberedLines(cluster, "agent-1");
   await lines.say(1, 10);
   await lines.settled(10);

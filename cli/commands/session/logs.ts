@@ -39,7 +39,7 @@ export function logs(client: Client): Command {
       await using cluster = await client.open();
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const { id, away } = find(cluster, wanted);
-      if (away) client.out.note(`agent ${away} does not answer: this is what it had forwarded`);
+      if (away) client.out.note(`agent ${away} did not answer in time: this may be only what it had forwarded`);
       await show(client, cluster, id, options);
     });
 }

@@ -22,6 +22,12 @@ export const clientTls = {
 const QUEUE_BYTES = 1024 * 1024 * 1024;
 /** Characters; what is longer is no line of a log. Below the 8 KiB that rsyslog takes. */
 const LONGEST_LINE = 4096;
+/**
+ * Lines that were sent and not acknowledged, and lines that are being sent: both are lost when rsyslog stops while the shell
+ * host takes nothing (seen: 256 with the defaults of 128 each). Together they are what docs/logs.md promises at most.
+ */
+const WINDOW = 96;
+const BATCH = 32;
 /** Of what matches no agent. */
 const QUARANTINE_BYTES = 10 * 1024 * 1024;
 
@@ -94,6 +100,7 @@ template(name="convocateForward" type="string"
 
 ruleset(name="convocateForward" queue.type="Direct") {
   action(type="omrelp" name="convocate" target="${shell}" port="${LOG_PORT}" template="convocateForward" timeout="30"
+    windowSize="${WINDOW}" queue.dequeueBatchSize="${BATCH}"
     tls="on" tls.caCert="${clientTls.ca}" tls.myCert="${clientTls.cert}" tls.myPrivKey="${clientTls.key}"
     tls.authMode="name" tls.permittedPeer=["${LOG_SERVER_NAME}"]
     queue.type="Disk" queue.filename="convocate-forward" queue.size="5000000" queue.maxDiskSpace="${QUEUE_BYTES}" queue.timeoutEnqueue="0"
@@ -121,6 +128,25 @@ export const restartRsyslog: string[][] = [
 export const rsyslogDropIn = {
   path: "/etc/systemd/system/rsyslog.service.d/10-convocate.conf",
   content: "# Written by convocate.\n[Unit]\nStartLimitIntervalSec=0\n",
+} as const;
+
+/**
+ * rsyslog reads the journal into memory, faster than it writes its queue, and what is there when it stops is lost (seen: 838 and
+ * 1,120 lines of a burst). So an agent's begins some entries before where it was. `$$` is systemd's `$`.
+ */
+const REWIND_ENTRIES = 5000;
+const rewind = [
+  'state=/var/spool/rsyslog/convocate-imjournal; read -r at <"$$state" || [ -n "$$at" ] || exit 0',
+  `from=$$(journalctl --quiet --cursor="$$at" --reverse --lines=${REWIND_ENTRIES} --output=cat --output-fields=_PID --show-cursor | sed -n "s/^-- cursor: //p")`,
+  '[ -n "$$from" ] && printf "%%s" "$$from" >"$$state.new" && mv "$$state.new" "$$state"',
+];
+export const rewindDropIn = {
+  path: "/etc/systemd/system/rsyslog.service.d/20-convocate-agent.conf",
+  content: `# Written by convocate. What rsyslog has read from the journal and not written yet is lost when it stops: it begins so many
+# entries earlier than where it was. What comes twice that way is shown once by \`convocate logs\`.
+[Service]
+ExecStartPre=-/bin/sh -c '${rewind.join("; ")}'
+`,
 } as const;
 
 /** A burst of one session must not cost another's lines. */

@@ -7,7 +7,7 @@ import { agentPaths } from "../../../runtime/domain/index.js";
 import { hostAndPort } from "../common.js";
 import { dnsmasqConfig } from "./dnsmasq.js";
 import { pruneScript } from "./prune.js";
-import { clientConfig, serverConfig, tokenRule } from "./rsyslog.js";
+import { clientConfig, rewindDropIn, serverConfig, tokenRule } from "./rsyslog.js";
 import { agentUnit, statusUnit } from "./units.js";
 
 const HOME = "/home/claude";
@@ -47,6 +47,33 @@ test("the log server trusts names of its list and a token, and what rsyslog woul
   expect(text.match(/"[^"\n]*(?<!\\)\$[^"\n]*"/g)?.filter((one) => !one.includes("$.")) ?? []).toEqual([]);
   expect(tokenRule("abcdefgh", "f00")).toContain('if $.token == "f00" then { set $.agent = "abcdefgh"; }');
   expect(clientConfig("192.0.2.1", "f00")).toContain('target="192.0.2.1" port="514"');
+});
+
+test("an agent's rsyslog begins where the journal says, and where it was when the journal says nothing", () => {
+  const folder = mkdtempSync(join(tmpdir(), "convocate-rewind-"));
+  try {
+    const state = join(folder, "state");
+    const script = /-c '(.*)'/.exec(rewindDropIn.content)?.[1] ?? "";
+    // As systemd reads it.
+    const plain = script
+      .replaceAll("$$", "$")
+      .replaceAll("%%", "%")
+      .replace(/state=[^;]*/, `state=${state}`);
+    const env = { PATH: `${folder}:${process.env.PATH ?? ""}` };
+    const start = (journal: string): string => {
+      writeFileSync(join(folder, "journalctl"), `#!/bin/sh\necho "$@" >${folder}/asked\n${journal}\n`, { mode: 0o755 });
+      // systemd goes on whatever it ends with.
+      execFileSync("sh", ["-c", `${plain} || :`], { env });
+      return existsSync(state) ? readFileSync(state, "utf8") : "";
+    };
+    expect(start("echo line; echo '-- cursor: s=early;i=1'")).toBe("");
+    writeFileSync(state, "s=late;i=9");
+    expect(start("exit 1")).toBe("s=late;i=9");
+    expect(start("echo line; echo '-- cursor: s=early;i=1'")).toBe("s=early;i=1");
+    expect(readFileSync(join(folder, "asked"), "utf8")).toContain("--cursor=s=late;i=9 --reverse");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 /** Runs the daily job with a docker of our own and returns what it removed. */
