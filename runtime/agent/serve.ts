@@ -202,7 +202,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     capacity,
     transfers,
     deadlines: new Deadlines(pulse, clock),
-    screen: (id) => captureScreen(docker, settings, id),
+    screen: (id, options) => captureScreen(docker, settings, id, options),
     currentImage,
     clock,
     upSince,

@@ -90,7 +90,10 @@ export interface Cluster extends AsyncDisposable {
   settings(agent: AgentId): Promise<OpResult<"settings-get">>;
   changeSettings(agent: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">>;
   capacity(agent: AgentId): Promise<Capacity>;
-  /** What its terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING */
+  /**
+   * What its terminal shows now, line by line, with the sequences of its colours: to be made safe before it is printed.
+   * @throws ConvocateError SESSION_NOT_RUNNING
+   */
   screen(id: SessionId): Promise<string[]>;
   logs(id: SessionId, options?: { lines?: number; after?: string }): Promise<OpResult<"logs">["lines"]>;
   /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */

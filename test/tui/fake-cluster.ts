@@ -8,6 +8,7 @@ import {
 } from "../../runtime/domain/index.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ATTACK } from "./fixtures.js";
 
 const DEFAULT_SETTINGS = {
   cpu_percent: 90,
@@ -205,7 +206,7 @@ export class FakeCluster implements Cluster {
     await sleep(this.#delayMs);
     const { session } = this.#get(id);
     if (session.name === "unattachable") throw new ConvocateError("UNKNOWN_OP", "update the agent");
-    return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
+    return ["", `> what \u001b[1;38;5;174m${session.name}\u001b[0m shows`, `  ? for 目录${ATTACK}`, ""];
   }
 
   async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {

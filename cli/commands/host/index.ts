@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { publishedPort } from "../session/options.js";
-import { count, withInitOptions, withStack, type RoleOptions } from "./options.js";
+import { count, withAuthorityOptions, withInitOptions, withStack, type RoleOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
 import type { DrainOptions } from "./drain.js";
 import type { InstallOptions } from "./install.js";
@@ -12,14 +12,14 @@ import type { UpdateOptions } from "./update.js";
 /** The verbs of `convocate-host`. What they do is loaded when it is asked for: help must not wait for Pulumi. */
 export function hostCommands(): Command[] {
   return [
-    withInitOptions(new Command("init-shell"))
+    withAuthorityOptions(withInitOptions(new Command("init-shell")))
       .description("make a host the cluster's shell host, or repair it: edits the inventory, then rolls out")
       .option("--rotate-ca", "replace the certificate authority of log forwarding, and every certificate with it")
       .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("shell", options);
       }),
-    withInitOptions(new Command("init-agent"))
+    withAuthorityOptions(withInitOptions(new Command("init-agent")))
       .description("make a host an agent of the cluster, or repair it: edits the inventory, then rolls out")
       .option("--shell-host", "the shell host's machine is to be an agent too")
       .option(

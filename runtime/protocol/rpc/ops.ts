@@ -172,8 +172,14 @@ export const OPS = {
       z.object({ state: z.literal("absent") }),
     ]),
   },
-  /** What a running session's terminal shows now, as plain text without trailing spaces. */
-  screen: { params: Id, result: z.object({ lines: z.array(z.string()) }) },
+  /**
+   * What a running session's terminal shows now, without trailing spaces: plain text, or with `styled` the text with the
+   * sequences of its colours, as `tmux capture-pane -e` prints it (an agent that does not know the word sends plain text).
+   */
+  screen: {
+    params: Id.extend({ styled: z.boolean().default(false) }),
+    result: z.object({ lines: z.array(z.string()) }),
+  },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>;
 
 export type Op = keyof typeof OPS;

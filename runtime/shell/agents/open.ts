@@ -213,7 +213,7 @@ class LiveCluster implements Cluster {
   }
 
   async screen(id: SessionId): Promise<string[]> {
-    return (await this.#agentOf(id).callAgain("screen", { id }, QUESTION_TIMEOUT_MS)).lines;
+    return (await this.#agentOf(id).callAgain("screen", { id, styled: true }, QUESTION_TIMEOUT_MS)).lines;
   }
 
   async attach(

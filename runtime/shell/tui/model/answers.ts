@@ -23,7 +23,14 @@ export function withError(
   error: Error & { code?: string },
   back?: FormDialog | SettingsDialog,
 ): State {
-  const dialog: ErrorDialog = { kind: "error", title, text: errorText(error), scroll: 0, ...(back ? { back } : {}) };
+  const dialog: ErrorDialog = {
+    kind: "error",
+    title,
+    text: errorText(error),
+    bad: true,
+    scroll: 0,
+    ...(back ? { back } : {}),
+  };
   const told = state.dialog ? notify(state, "bad", title) : state;
   return { ...told, waitingErrors: [...state.waitingErrors, dialog].slice(-MOST_WAITING_ERRORS) };
 }
