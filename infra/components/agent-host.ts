@@ -6,6 +6,7 @@ import {
   AGENT_PORT,
   agentKeyFiles,
   agentPaths,
+  AGENT_UNIT,
   AgentSettings,
   SESSIONS_SLICE,
   shellPaths,
@@ -51,7 +52,7 @@ export interface AgentHostArgs {
   common: Common;
 }
 
-const UNIT = "convocate-agent.service";
+const UNIT = AGENT_UNIT;
 
 /**
  * A host of sessions, and what the shell host must have of it, so that an agent comes and goes as one. Shell and agent

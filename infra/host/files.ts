@@ -37,7 +37,7 @@ export const normalMode = (mode: string): string => parseInt(mode, 8).toString(8
  * from it under its name, rename. What an interrupted run left behind is swept. A record on standard input is a line
  * `type mode owner group size path`, then `size` bytes; parents come before children.
  */
-const WRITE = `
+export const WRITE = `
 umask 022
 tmp=
 trap 'if [ -n "$tmp" ]; then rm -f -- "$tmp"; fi' EXIT

@@ -60,8 +60,16 @@ export async function findImage(
   );
 }
 
-/** The layers of every image, in their order, a JSON list a line. */
-const LAYERS = `
+/**
+ * The free bytes and the file system of the folder that an image arrives in, and the same of Docker's own; the processor as
+ * Docker names it; then the layers of every image, in their order, a JSON list a line.
+ */
+const ROOM = `
+mkdir -p -m 0700 -- "$1"
+for folder in "$1" "$(docker info --format '{{.DockerRootDir}}')"; do
+  df --output=avail,target -B1 -- "$folder" | tail -n 1
+done
+docker version --format '{{.Server.Arch}}'
 ids=$(docker image ls --all --quiet --no-trunc | sort -u)
 [ -z "$ids" ] || docker image inspect --format '{{json .RootFS.Layers}}' -- $ids 2>/dev/null || :`;
 
@@ -77,16 +85,36 @@ export function commonLayers(wanted: readonly string[], images: readonly (readon
   return Math.max(0, ...images.map(common));
 }
 
-/** How many of these layers a host has already. */
-export async function layersThere(
-  connection: Connection,
-  wanted: readonly string[],
-  signal?: AbortSignal,
-): Promise<number> {
-  const { stdout } = await runScript(connection, LAYERS, [], { timeoutMs: 120_000, ...withSignal(signal) });
-  const images = stdout
-    .split("\n")
-    .filter((line) => line.startsWith("["))
-    .map((line) => z.array(z.string()).parse(JSON.parse(line)));
-  return commonLayers(wanted, images);
+export interface Disk {
+  freeBytes: number;
+  /** Where its file system is mounted. */
+  mount: string;
+}
+
+/** What a host has for an image that is to come. */
+export interface ImageRoom {
+  /** Of the folder that it arrives in, and of Docker's. */
+  arrival: Disk;
+  docker: Disk;
+  /** As Docker names it. */
+  architecture: string;
+  /** Of every image there. */
+  layers: string[][];
+}
+
+/** Parses what ROOM prints. Pure. */
+export function parseRoom(stdout: string): ImageRoom {
+  const [arrival = "", docker = "", architecture = "", ...images] = stdout.trim().split("\n");
+  const disk = (line: string): Disk => {
+    const [, free = "0", mount = ""] = /^\s*(\d+)\s+(.*)$/.exec(line) ?? [];
+    return { freeBytes: Number(free), mount };
+  };
+  const layers = images.map((line) => z.array(z.string()).parse(JSON.parse(line)));
+  return { arrival: disk(arrival), docker: disk(docker), architecture: architecture.trim(), layers };
+}
+
+/** What a host has for an image that is to come; `folder` is where it arrives, made when it is not there. */
+export async function roomForImage(connection: Connection, folder: string, signal?: AbortSignal): Promise<ImageRoom> {
+  const { stdout } = await runScript(connection, ROOM, [folder], { timeoutMs: 120_000, ...withSignal(signal) });
+  return parseRoom(stdout);
 }

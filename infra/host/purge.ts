@@ -37,6 +37,7 @@ fi
 # The sessions' slice stays as long as systemd has a reason; there is none left.
 systemctl stop convocate.slice 2>/dev/null || :
 rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
+  /run/convocate-image.lock \
   /var/spool/rsyslog/convocate-*
 [ "$account" = yes ] || exit 0
 rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate

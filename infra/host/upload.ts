@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream, type ReadStream } from "node:fs";
+import { createReadStream } from "node:fs";
 import { pipeline, Transform, type Readable } from "node:stream";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
@@ -24,7 +24,7 @@ export interface Upload {
   sha256: string;
   /** Default 10 minutes: 126 MB of a runtime over a slow line. */
   timeoutMs?: number;
-  /** Called about once a second with how many bytes of `from` have gone. */
+  /** Called about once a second, and at the end, with how many bytes of `from` have gone. */
   sent?: (bytes: number) => void;
 }
 
@@ -49,7 +49,8 @@ sync -- "$folder"`;
 
 const TELL_MS = 1_000;
 
-function counted(source: ReadStream, sent: Upload["sent"]): Readable {
+/** The same bytes, with a call about once a second, and at their end, that says how many have gone. */
+export function counted(source: Readable, sent: Upload["sent"]): Readable {
   if (!sent) return source;
   let bytes = 0;
   let told = Date.now();
@@ -61,6 +62,10 @@ function counted(source: ReadStream, sent: Upload["sent"]): Readable {
         sent(bytes);
       }
       done(null, chunk);
+    },
+    flush(done) {
+      sent(bytes);
+      done();
     },
   });
   // Whoever destroys the counter ends the reading; a failed read fails the counter.

@@ -51,7 +51,7 @@ export function rpcHandlers(parts: {
     edit: (params) => deadlines.within("edit", OPERATION_MS, () => sessions.edit(params)),
     clone: (params) => deadlines.within("clone", COPY_MS, (signal) => sessions.clone(params, signal)),
     override: (params) => deadlines.within("override", OPERATION_MS, () => sessions.override(params)),
-    logs: async (params) => ({ lines: await deadlines.withDocker("logs", () => sessions.logs(params)) }),
+    logs: async (params) => ({ lines: await deadlines.within("logs", OPERATION_MS, () => sessions.logs(params)) }),
     capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
     screen: async ({ id, styled }) => {
       sessions.find(id);

@@ -1,5 +1,13 @@
 import { join } from "node:path";
-import { AGENT_PORT, RELEASE, SUBSYSTEM, agentPaths, type AgentEvent, type SessionId } from "../domain/index.js";
+import {
+  AGENT_PORT,
+  RELEASE,
+  SUBSYSTEM,
+  agentPaths,
+  logEvent,
+  type AgentEvent,
+  type SessionId,
+} from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { serveRpc } from "../protocol/rpc/server.js";
 import { dial } from "../protocol/ssh/client.js";
@@ -24,7 +32,6 @@ import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
 import { DockerPulse } from "./containers/pulse.js";
-import { containerName } from "./containers/spec.js";
 import { Deadlines } from "./deadlines.js";
 import { DockerWatch } from "./events/docker-watch.js";
 import { ImageWatch } from "./events/image-watch.js";
@@ -39,6 +46,7 @@ import { LOCK_WAIT_MS, Locks } from "./sessions/locks.js";
 import { MetadataStore } from "./sessions/metadata.js";
 import { recover } from "./sessions/recover.js";
 import { Sessions } from "./sessions/sessions.js";
+import { HostJournal, type SessionJournal } from "./journal/journal.js";
 import { LiveSettings } from "./settings.js";
 import { TransferRecords } from "./transfer/records.js";
 import { syncFileSystem } from "./trees/tar.js";
@@ -61,6 +69,8 @@ export interface AgentOptions {
   processes?: HostProcesses;
   cgroups?: Cgroups;
   clock?: Clock;
+  /** systemd's when left out. */
+  journal?: SessionJournal;
 }
 
 export interface Agent extends AsyncDisposable {
@@ -87,6 +97,11 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const currentImage = (): string | null => readCurrentImage(paths);
 
   const spool = started.use(new Spool({ path: join(paths.events, SPOOL_FILE), agentId, clock, log }));
+  const journal = options.journal ?? started.use(new HostJournal({ log }));
+  // Every event of a session is a line of its log, too (SPEC 9).
+  spool.onAppend(({ type, sessionId, data }) => {
+    if (sessionId !== null) journal.tell(sessionId, logEvent(type, data, clock.now()));
+  });
   const events: EventSink = { emit: (type, sessionId, data) => spool.append(type, sessionId, data) };
 
   const store = await MetadataStore.open(paths.sessions, log);
@@ -135,7 +150,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     boot,
     activity: (id, startedAt) => activity.of(id, startedAt),
     forget: (id) => activity.close(id),
-    logs: (id, options) => docker.logs(containerName(id), options),
+    journal,
     pulse,
   });
   const afterBoot = started.use(

@@ -38,6 +38,13 @@ export const agentPaths = {
   shellHost: "/etc/convocate-agent/shell-host",
   shellHostKey: "/etc/convocate-agent/shell_host_key.pub",
   currentImage: "/etc/convocate-agent/current-image",
+  /**
+   * Held while images are loaded, named in current-image, or pruned: so nothing that was just brought is taken for what
+   * nobody needs.
+   */
+  imageLock: "/run/convocate-image.lock",
+  /** Where an image lies between arriving and being loaded, without a name. */
+  arrivals: "/var/lib/convocate-agent/incoming",
   settings: "/etc/convocate-agent/settings.json",
   sessions: "/var/lib/convocate-agent/sessions",
   events: "/var/lib/convocate-agent/events",
@@ -60,5 +67,8 @@ export const SUBSYSTEM = {
 
 /** The host's end of the sessions' network, by which its firewall knows them. */
 export const SESSION_BRIDGE = "convocate0";
+
+/** The agent's service on its host. */
+export const AGENT_UNIT = "convocate-agent.service";
 
 export const SESSIONS_SLICE = "convocate-sessions.slice";

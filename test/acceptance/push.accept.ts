@@ -1,113 +1,137 @@
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { createHash, randomBytes } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createPool, type ConnectionPool } from "../../infra/connection/index.js";
-import { findImage } from "../../infra/host/image.js";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { exportImage } from "../../infra/host/image-export.js";
+import { loadImage } from "../../infra/host/image-load.js";
 import { upload } from "../../infra/host/upload.js";
-import { parseInventory } from "../../infra/inventory/index.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
-import { THIS_MACHINE, type LifecycleContext } from "../../infra/resources/lifecycle.js";
-import { acceptanceCluster, command, type TestCluster } from "../support/cluster.js";
+import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { eventually } from "../support/door.js";
+import { startProxy } from "../support/proxy.js";
+import { MB, Pushing, type PushInputs } from "../support/pushing.js";
 
 // Small images of random bytes, so that what is sent can be told by its size.
 
-const MB = 1_000_000;
-const tag = (version: string): string => `convocate:t-push-${process.pid}-${version}`;
 let cluster: TestCluster;
-let folder: string;
-let pool: ConnectionPool;
-let said: string[];
-let context: LifecycleContext;
-let current: string;
+let push: Pushing;
+let first: PushInputs;
+let second: PushInputs;
 
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
-  current = await cluster.lab.sh("agent-2", "cat /etc/convocate-agent/current-image");
-  folder = await mkdtemp(join(tmpdir(), "convocate-push-"));
-  pool = createPool();
-  const inventory = parseInventory(await readFile(cluster.inventory, "utf8"), cluster.inventory);
-  const agent = inventory.agents.find(({ name }) => name === "agent-2");
-  if (!agent) throw new Error("no agent-2");
-  const connect = (name: string, signal?: AbortSignal) =>
-    pool.connect(name === THIS_MACHINE ? { via: "local", name } : agent.host, signal);
-  said = [];
-  context = { pool: { connect }, signal: new AbortController().signal, progress: (line) => void said.push(line) };
+  push = await Pushing.to(cluster, "agent-2");
+  first = await push.build("1", "scratch", 8 * MB);
+  second = await push.build("2", push.tag("1"), 1 * MB);
 }, 1_200_000);
+beforeEach(() => void (push.said.length = 0));
 afterAll(async () => {
-  await cluster.lab.sh(
-    "agent-2",
-    `printf %s '${current}' >/etc/convocate-agent/current-image
-     docker image rm -f ${tag("1")} ${tag("2")} >/dev/null 2>&1 || :`,
-  );
-  await command(["docker", "image", "rm", "-f", tag("1"), tag("2")]);
-  await pool[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
+  await push[Symbol.asyncDispose]();
   await cluster.close();
 }, 120_000);
 
-/** An image of one layer of random bytes on another, or on nothing. */
-async function build(version: string, from: string, bytes: number) {
-  await writeFile(join(folder, "content"), randomBytes(bytes));
-  await writeFile(join(folder, "Dockerfile"), `FROM ${from}\nCOPY content /content-${version}\n`);
-  const built = await command(["docker", "build", "-q", "-t", tag(version), folder]);
-  if (built.exitCode !== 0) throw new Error(built.stderr);
-  const here = await context.pool.connect(THIS_MACHINE);
-  const found = await findImage(here, tag(version), { root: false });
-  if (!found) throw new Error(`${tag(version)} was not built`);
-  return imagePush.inputs.parse({ host: "agent-2", tag: tag(version), imageId: found.imageId, layers: found.layers });
-}
-const sentMb = (): number => Number(/, (\d+) MB/.exec(said.find((line) => line.startsWith("sending")) ?? "")?.[1]);
-const currentImage = async (): Promise<string> =>
-  (await cluster.lab.sh("agent-2", "cat /etc/convocate-agent/current-image")).trim();
+const sending = (): string[] => push.said.filter((line) => line.startsWith("sending"));
+const sentMb = (): number => Number(/of ([\d.]+) MB/.exec(sending()[0] ?? "")?.[1]);
 
 test("an image is sent whole the first time, then only the layers that the agent lacks, and nothing when it has them", async () => {
-  const first = await build("1", "scratch", 8 * MB);
+  const context = push.context();
   const { state } = await imagePush.create(first, context);
   expect(imagePush.diff(state, first)).toEqual([]);
   expect(sentMb()).toBeGreaterThanOrEqual(8);
-  expect(await currentImage()).toBe(tag("1"));
+  expect(await push.current()).toBe(push.tag("1"));
 
-  said.length = 0;
-  const second = await build("2", tag("1"), 1 * MB);
+  push.said.length = 0;
   const next = await imagePush.update(state, second, context);
   expect(imagePush.diff(next, second)).toEqual([]);
-  expect(said.join("\n")).toContain(`sending 1 of 2 layers of ${tag("2")}`);
-  expect(sentMb()).toBeLessThanOrEqual(2);
-  expect(await currentImage()).toBe(tag("2"));
+  expect(sending()[0]).toMatch(new RegExp(`^sending 1 of 2 layers of ${push.tag("2")}, 0.0 of 1.0 MB$`));
+  expect(await push.current()).toBe(push.tag("2"));
 
-  said.length = 0;
-  await cluster.lab.sh("agent-2", `docker tag ${tag("2")} t-push-kept; docker rmi ${tag("2")} >/dev/null`);
+  push.said.length = 0;
+  await cluster.lab.sh("agent-2", `docker tag ${push.tag("2")} t-push-kept; docker rmi ${push.tag("2")} >/dev/null`);
   await imagePush.create(second, context);
-  expect(said.filter((line) => line.startsWith("sending"))).toEqual([]);
-  await cluster.lab.sh(
-    "agent-2",
-    "docker rmi t-push-kept >/dev/null; ! ls /var/lib/convocate-agent/*incoming* 2>/dev/null",
-  );
+  expect(sending()).toEqual([]);
+  await cluster.lab.sh("agent-2", "docker rmi t-push-kept >/dev/null");
+  expect(await push.left()).toBe("");
 }, 300_000);
 
-test("an image that cannot be loaded is not called current, nothing of it is left behind, and run again it completes", async () => {
-  const before = await currentImage();
-  const second = await build("2", "scratch", 1 * MB);
+test("a push that is cut at 1, 50 or 99 % names nothing and leaves nothing; run again it completes", async () => {
+  await push.forget("1", "2");
+  const before = await push.current();
+  const { bytes } = await exportImage(push.tag("1"), (await push.here("1"))!, 0, new AbortController().signal);
+  await using proxy = await startProxy(() => ({ host: push.address.address, port: push.address.port }));
+  for (const share of [0.01, 0.5, 0.99]) {
+    proxy.cutAfterClientBytes(Math.round(bytes * share));
+    const cut = imagePush.create(first, push.context({ address: "127.0.0.1", port: proxy.port }));
+    await expect(cut).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+    await eventually("nothing is left", async () => (await push.left()) === "");
+    expect(await push.tags()).toEqual([]);
+    expect(await push.current()).toBe(before);
+  }
+  await imagePush.create(first, push.context({ address: "127.0.0.1", port: proxy.port }));
+  expect(await push.current()).toBe(push.tag("1"));
+}, 300_000);
+
+test("an image that arrives with one bit flipped, or cannot be loaded, is thrown away", async () => {
+  await push.forget("1", "2");
+  const before = await push.current();
+  const { signal, pool } = push.context();
+  const packed = await exportImage(push.tag("1"), (await push.here("1"))!, 0, signal);
+  const flipped = await buffer(packed.read());
+  flipped[4 * MB] = (flipped[4 * MB] ?? 0) ^ 1;
+  const damaged = { ...packed, read: () => Readable.from([flipped]) };
+  const connection = await pool.connect("agent-2");
+  await expect(loadImage(connection, damaged, { sent: () => undefined, signal })).rejects.toMatchObject({
+    code: "IO_ERROR",
+    message: expect.stringMatching(/arrived with SHA-256 [0-9a-f]{64} instead of .* run the same again/),
+  });
   // Arrived and verified, and then it cannot be unpacked.
   await cluster.lab.sh("agent-2", "mv /usr/bin/zstd /usr/bin/zstd.t");
   try {
-    await expect(imagePush.create(second, context)).rejects.toMatchObject({ code: "COMMAND_FAILED" });
+    await expect(imagePush.create(first, push.context())).rejects.toMatchObject({ code: "DOCKER_ERROR" });
   } finally {
     await cluster.lab.sh("agent-2", "mv /usr/bin/zstd.t /usr/bin/zstd");
   }
-  expect(await currentImage()).toBe(before);
-  await cluster.lab.sh("agent-2", "! ls -A /var/lib/convocate-agent | grep incoming");
-  await imagePush.create(second, context);
-  expect(await currentImage()).toBe(tag("2"));
+  expect(await push.tags()).toEqual([]);
+  expect(await push.current()).toBe(before);
+  expect(await push.left()).toBe("");
 }, 300_000);
 
+test("an agent whose disk is too small is told so before anything is sent", async () => {
+  await push.forget("1", "2");
+  await cluster.lab.sh("agent-2", "mount -t tmpfs -o size=2m none /var/lib/convocate-agent/incoming");
+  try {
+    await expect(imagePush.create(first, push.context())).rejects.toMatchObject({
+      code: "DISK_FULL",
+      message: expect.stringMatching(
+        /^agent-2: \S+ needs 9 MB on the disk of \S+incoming, 3 MB are free; make room there/,
+      ),
+    });
+  } finally {
+    await cluster.lab.sh("agent-2", "umount /var/lib/convocate-agent/incoming");
+  }
+  expect(sending()).toEqual([]);
+  expect(await push.tags()).toEqual([]);
+}, 120_000);
+
+test("a push waits for whoever prunes, and what it brought is not pruned before it is the current one", async () => {
+  await push.forget("1", "2");
+  const lock = "/run/convocate-image.lock";
+  await cluster.lab.sh("agent-2", `flock ${lock} sleep 3 >/dev/null 2>&1 & sleep 0.2`);
+  const begun = imagePush.create(first, push.context());
+  await eventually("it has been sent", async () => push.said.some((line) => line.startsWith("loading")));
+  expect(await push.tags()).toEqual([]);
+  await begun;
+  await cluster.lab.sh("agent-2", "/etc/cron.daily/convocate-image-prune");
+  expect(await push.tags()).toEqual([push.tag("1")]);
+}, 120_000);
+
 test("a file that arrives with one bit flipped, or half of it, is thrown away; sent again it is there", async () => {
-  const { signal } = context;
-  const connection = await context.pool.connect("agent-2");
+  const { signal, pool } = push.context();
+  const connection = await pool.connect("agent-2");
   const content = randomBytes(2 * MB);
-  const from = join(folder, "sent");
+  const from = join(push.folder, "sent");
   const file = { from, packed: "plain", to: "/root/t-push/file", mode: "0600" } as const;
   const sha256 = createHash("sha256").update(content).digest("hex");
   const there = (): Promise<string> => cluster.lab.sh("agent-2", "ls -A /root/t-push");

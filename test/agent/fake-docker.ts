@@ -15,7 +15,6 @@ import {
   type RunningContainer,
   type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
-import { nanoseconds, type LogLine } from "../../runtime/agent/containers/log-lines.js";
 
 interface FakeContainer {
   state: ContainerState;
@@ -76,6 +75,8 @@ export class FakeDocker implements DockerEngine {
   down: ConvocateError | null = null;
   /** Holds `start` back until it resolves. */
   beforeStart: () => Promise<void> = async () => undefined;
+  /** Holds `stop` back until it resolves. */
+  beforeStop: () => Promise<void> = async () => undefined;
   /** What `run` answers; `true` of busybox by default. */
   onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
   #listeners = new Set<(event: ContainerEvent | null) => void>();
@@ -89,8 +90,6 @@ export class FakeDocker implements DockerEngine {
   hangs = false;
   /** Resolves when what hangs goes on. */
   awake: Promise<void> = new Promise(() => undefined);
-  /** What each container has written so far. */
-  readonly written = new Map<string, LogLine[]>();
 
   async ping(): Promise<void> {
     await this.#up();
@@ -123,6 +122,7 @@ export class FakeDocker implements DockerEngine {
     await this.#up();
     this.calls.push(`create ${spec.name}`);
     if (this.containers.has(spec.name)) throw new ConvocateError("DOCKER_ERROR", `the name ${spec.name} is in use`);
+    if (!this.images.has(spec.Image ?? "")) throw new ConvocateError("DOCKER_ERROR", `no such image: ${spec.Image}`);
     const id = randomBytes(32).toString("hex");
     const state: ContainerState = {
       id,
@@ -150,6 +150,7 @@ export class FakeDocker implements DockerEngine {
 
   async stop(name: string): Promise<void> {
     await this.#up();
+    await this.beforeStop();
     this.calls.push(`stop ${name}`);
     const found = this.containers.get(name);
     if (!found?.state.running) return;
@@ -240,13 +241,6 @@ export class FakeDocker implements DockerEngine {
       listeners.delete(listener);
       signal.removeEventListener("abort", onAbort);
     }
-  }
-
-  async logs(name: string, { lines, after }: { lines: number; after: string | null }): Promise<LogLine[]> {
-    await this.#up();
-    const written = this.#byName(name) ? (this.written.get(name) ?? []) : [];
-    const newer = written.filter(({ timestamp }) => after === null || nanoseconds(timestamp) > nanoseconds(after));
-    return newer.slice(-lines);
   }
 
   async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {

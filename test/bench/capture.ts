@@ -22,7 +22,8 @@ const PLACES = [
   "/usr/local/lib/convocate*",
 ] as const;
 
-const HostInputs = z.looseObject({ host: z.looseObject({ name: z.string(), address: z.string() }) });
+/** Resources name their host; where that is, the inventory says. */
+const HostInputs = z.looseObject({ host: z.string() });
 const Declared = {
   Packages: z.object({ packages: z.array(z.string()) }),
   ServiceUser: z.object({ user: z.string(), uid: z.number(), gid: z.number(), home: z.string() }),
@@ -69,10 +70,10 @@ export function shown(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, shown(inner)]));
 }
 
-/** The resources of one host, by kind, from `pulumi stack export --show-secrets`. */
+/** The resources of one machine by its names, by kind, from `pulumi stack export --show-secrets`. */
 export function declaredOn<K extends Kind>(
   exported: string,
-  address: string,
+  hosts: readonly string[],
   kind: K,
 ): z.output<(typeof Declared)[K]>[] {
   const { resources } = StackExport.parse(JSON.parse(exported)).deployment;
@@ -80,7 +81,7 @@ export function declaredOn<K extends Kind>(
     .map(({ type, inputs }) => ({ type, inputs: shown(inputs) }))
     .filter(({ type, inputs }) => {
       const parsed = HostInputs.safeParse(inputs);
-      return type === `convocate:index:${kind}` && parsed.success && parsed.data.host.address === address;
+      return type === `convocate:index:${kind}` && parsed.success && hosts.includes(parsed.data.host);
     })
     .map(({ inputs }) => Declared[kind].parse(inputs) as z.output<(typeof Declared)[K]>);
 }
@@ -148,6 +149,7 @@ function restartsFor(path: string): string[] {
 /**
  * Takes from a host what our rollout made of it: files with their contents into `folder`, and `<role>.json` that says the
  * rest. @param exported what `pulumi stack export --show-secrets` says of the stack that the host belongs to.
+ * @param names what the inventory calls it: two where it is shell host and agent.
  */
 export async function captureHost(
   lab: Lab,
@@ -155,9 +157,9 @@ export async function captureHost(
   exported: string,
   folder: string,
   role: string,
+  names: readonly string[] = [host],
 ): Promise<PeerState> {
-  const { address } = lab.host(host);
-  const on = <K extends Kind>(kind: K) => declaredOn(exported, address, kind);
+  const on = <K extends Kind>(kind: K) => declaredOn(exported, names, kind);
   const user = on("ServiceUser")[0];
   if (!user) throw new Error(`the stack declares no service user on ${host}: was it rolled out?`);
   const find = `shopt -s nullglob; find ${PLACES.join(" ")} -printf '%y\\t%u\\t%g\\t%m\\t%p\\n'`;

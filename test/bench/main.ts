@@ -7,13 +7,26 @@ import { measureEcho, measureFarEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
 import { measureLs } from "./ls.js";
 import { benchCluster, takeDown } from "./ours.js";
+import { measurePush } from "./push.js";
 import { json, table, type Quiet } from "./report.js";
-import { measureRollout } from "./rollout.js";
+import { firstRollout, measureRollout } from "./rollout.js";
 import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
 import { measureTui } from "./tui.js";
 
-const ROWS = ["echo", "far-echo", "first-byte", "rpc", "output", "start", "idle", "ls", "tui", "rollout"] as const;
+const ROWS = [
+  "echo",
+  "far-echo",
+  "first-byte",
+  "rpc",
+  "output",
+  "start",
+  "idle",
+  "ls",
+  "tui",
+  "push",
+  "rollout",
+] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -40,15 +53,16 @@ const load = (): number => loadavg()[0] ?? 0;
 
 /** Hands each figure on as soon as it is there: what fails later takes none of them away. */
 async function measure(rows: readonly Row[], options: Options, figures: Figure[]): Promise<void> {
-  const attachRows = rows.filter((row) => row !== "rollout" && row !== "ls" && row !== "tui");
+  const attachRows = rows.filter((row) => !["rollout", "ls", "tui", "push"].includes(row));
   const one = attachRows.length > 0 || rows.includes("ls") || rows.includes("tui");
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
+  if (rows.includes("push")) figures.push(...(await measurePush({ runs: Math.min(options.runs, 3) })));
   const sizes = [...new Set([...(one ? [1] : []), ...rollouts])];
   for (const machines of sizes) {
     process.stderr.write(`bench: a cluster of ${machines} host(s) comes up\n`);
     const cluster = await benchCluster(machines);
     try {
-      await cluster.up();
+      const firstMs = rollouts.includes(machines) ? await firstRollout(cluster) : (await cluster.up(), 0);
       if (machines === 1 && attachRows.length > 0)
         figures.push(...(await measureSession(cluster, attachRows, options)));
       if (machines === 1 && rows.includes("ls"))
@@ -56,7 +70,7 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
       if (machines === 1 && rows.includes("tui"))
         figures.push(...(await measureTui(cluster, Math.max(options.runs, 20))));
       if (rollouts.includes(machines))
-        figures.push(...(await measureRollout(cluster, { runs: options.runs, benchFolder, keep: options.keep })));
+        figures.push(...(await measureRollout(cluster, { ...options, benchFolder, firstMs })));
     } finally {
       if (options.keep) await cluster.close();
       else await takeDown(cluster);
@@ -90,8 +104,8 @@ async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys
 const program = new Command("script/bench")
   .description("measures what SPEC 14 asks for on lab hosts, beside what a user would use instead, and prints a table")
   .argument("[rows...]", `which figures: ${ROWS.join(", ")}; all unless named`)
-  .option("--hosts <n>", "no-op rollout on that many hosts only, instead of 1 and 10", between(1, 50))
-  .option("--runs <n>", "timed rollouts of each", between(1, 100), 5)
+  .option("--hosts <n>", "rollouts of that many hosts only, instead of 1 and 10", between(1, 50))
+  .option("--runs <n>", "timed no-op rollouts of each, and pushes (3 at most)", between(1, 100), 5)
   .option("--keys <n>", "keystrokes of each", between(20, 5000), 300)
   .addOption(new Option("--json", "print the figures as JSON").default(false))
   .addOption(new Option("--keep", "leave the lab hosts up for the next run").default(false))

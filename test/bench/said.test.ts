@@ -47,17 +47,23 @@ describe("the state that the peers have to bring about", () => {
   });
 
   test("has the resources of its own host only", () => {
-    const on = (address: string, unit: string) => ({
+    const on = (host: string, unit: string) => ({
       type: "convocate:index:Unit",
-      inputs: { host: { name: "h", address }, unit, content: "" },
+      inputs: { host, unit, content: "" },
     });
     const stack = {
       deployment: {
-        resources: [{ type: "pulumi:pulumi:Stack" }, on("10.0.0.1", "a.service"), on("10.0.0.2", "b.service")],
+        resources: [
+          { type: "pulumi:pulumi:Stack" },
+          on("one", "a.service"),
+          on("two", "b.service"),
+          on("three", "c.service"),
+        ],
       },
     };
-    expect(declaredOn(JSON.stringify(stack), "10.0.0.2", "Unit")).toEqual([{ unit: "b.service" }]);
-    expect(declaredOn(JSON.stringify(stack), "10.0.0.2", "Files")).toEqual([]);
+    expect(declaredOn(JSON.stringify(stack), ["two"], "Unit")).toEqual([{ unit: "b.service" }]);
+    expect(declaredOn(JSON.stringify(stack), ["one", "two"], "Unit")).toHaveLength(2);
+    expect(declaredOn(JSON.stringify(stack), ["two"], "Files")).toEqual([]);
   });
 
   test("sees the paths of secret files", () => {
@@ -70,10 +76,10 @@ describe("the state that the peers have to bring about", () => {
     };
     const stack = {
       deployment: {
-        resources: [{ type: "convocate:index:Files", inputs: { host: { name: "h", address: "a" }, files } }],
+        resources: [{ type: "convocate:index:Files", inputs: { host: "a", files } }],
       },
     };
-    expect(declaredOn(JSON.stringify(stack), "a", "Files").map((entry) => Object.keys(entry.files))).toEqual([
+    expect(declaredOn(JSON.stringify(stack), ["a"], "Files").map((entry) => Object.keys(entry.files))).toEqual([
       ["/etc/x.key"],
     ]);
     expect(shown({ ...mark, ciphertext: "…" })).toBeNull();

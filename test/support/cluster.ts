@@ -21,7 +21,7 @@ export async function command(
     timeoutMs = 120_000,
     input = "",
     env = {},
-  }: { timeoutMs?: number; input?: string; env?: Record<string, string> } = {},
+  }: { timeoutMs?: number; input?: string | Buffer; env?: Record<string, string> } = {},
 ): Promise<CommandResult> {
   return await new Promise((resolve, reject) => {
     const [file = "", ...rest] = argv;

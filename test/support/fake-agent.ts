@@ -256,7 +256,10 @@ export class FakeAgent implements AsyncDisposable {
       },
       logs: async ({ lines, after }) => {
         await this.before("logs");
-        return { lines: this.log.filter(({ timestamp }) => after === undefined || timestamp > after).slice(-lines) };
+        const told = this.log.filter(
+          ({ timestamp }) => after === undefined || Date.parse(timestamp) > Date.parse(after),
+        );
+        return { lines: told.slice(-lines) };
       },
       screen: async ({ id }) => {
         await this.before("screen");

@@ -6,6 +6,8 @@ export interface Proxy extends AsyncDisposable {
   readonly port: number;
   /** Connections that came in so far. */
   readonly accepted: number;
+  /** Bytes that clients sent so far. */
+  readonly clientBytes: number;
   /** Breaks every connection now, and refuses new ones until `mend`. */
   cut(): void;
   /** Bytes go nowhere, in both directions and for new connections too, until `mend`: as with a firewall that drops. */
@@ -31,6 +33,7 @@ export async function startProxy(target: () => number | Target): Promise<Proxy> 
   const pairs = new Set<[Socket, Socket]>();
   let mode: "open" | "cut" | "stalled" = "open";
   let accepted = 0;
+  let clientBytes = 0;
   let budget = Infinity;
   let delayMs = 0;
   let sliced = false;
@@ -76,6 +79,7 @@ export async function startProxy(target: () => number | Target): Promise<Proxy> 
     };
     const [toUpstream, toClient] = [line(client, upstream), line(upstream, client)];
     client.on("data", (chunk) => {
+      clientBytes += chunk.length;
       if (mode === "stalled") return;
       if (chunk.length <= budget) {
         budget -= chunk.length;
@@ -97,6 +101,9 @@ export async function startProxy(target: () => number | Target): Promise<Proxy> 
     port: address && typeof address === "object" ? address.port : 0,
     get accepted() {
       return accepted;
+    },
+    get clientBytes() {
+      return clientBytes;
     },
     cut() {
       mode = "cut";

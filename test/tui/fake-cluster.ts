@@ -191,11 +191,17 @@ export class FakeCluster implements Cluster {
     const { session } = this.#get(id);
     if (session.name === "stubborn") throw new ConvocateError("DOCKER_ERROR", "Docker cannot read the log");
     this.#asked += 1;
+    const { agent_id } = session;
     const lines = [
-      { timestamp: session.created_at, text: `{"event":"container.started","name":"${session.name}"}` },
       {
+        agent_id,
+        timestamp: session.created_at,
+        text: `{"event":"container.started","text":"name ${session.name}"}`,
+      },
+      {
+        agent_id,
         timestamp: new Date().toISOString(),
-        text: `{"event":"asked","times":${this.#asked}}\u001b]52;c;ZXZpbA==\u0007`,
+        text: `{"event":"asked","text":"times ${this.#asked}\\u001b]52;c;ZXZpbA==\\u0007"}`,
       },
     ];
     return lines.filter(({ timestamp }) => after === undefined || timestamp > after);

@@ -81,8 +81,9 @@ async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
   // What is no Debian or Ubuntu is told before anything is changed.
   await readFacts(connection, interruptSignal);
-  const wanted = "agentPort" in machine ? agentPorts(machine) : shellPorts(machine);
-  await refuseClashes(connection, wanted, interruptSignal);
+  const [ports, modules] =
+    "agentPort" in machine ? [agentPorts(machine), ["imjournal", "omrelp"]] : [shellPorts(machine), ["imrelp"]];
+  await refuseClashes(connection, ports, modules, interruptSignal);
 }
 
 /** Node calls its process's first thread MainThread, and so does ss. */

@@ -55,8 +55,7 @@ function prune(current: string | null, images: string[], used: string[]): string
   try {
     const stub = `#!/bin/sh
 case "$1 $2" in
-"ps --all") [ -z '${used.join(" ")}' ] || echo c1 ;;
-"inspect --type") printf '%s\\n' ${used.join(" ")} ;;
+"ps --all") printf '%s\\n' ${used.join(" ")} ;;
 "image ls") printf '%s\\n' ${images.map((one) => `'${one}'`).join(" ")} ;;
 "image rm") echo "$4" >>${folder}/removed ;;
 esac`;
@@ -64,7 +63,9 @@ esac`;
     writeFileSync(join(folder, "logger"), "#!/bin/sh\n");
     for (const name of ["docker", "logger"]) chmodSync(join(folder, name), 0o755);
     if (current !== null) writeFileSync(join(folder, "current"), `${current}\n`);
-    const script = pruneScript.replaceAll(agentPaths.currentImage, join(folder, "current"));
+    const script = pruneScript
+      .replaceAll(agentPaths.currentImage, join(folder, "current"))
+      .replaceAll(agentPaths.imageLock, join(folder, "lock"));
     execFileSync("sh", ["-c", script], { env: { PATH: `${folder}:${process.env.PATH ?? ""}` } });
     const removed = join(folder, "removed");
     return existsSync(removed) ? readFileSync(removed, "utf8").trim().split("\n") : [];

@@ -1,11 +1,10 @@
 import { z } from "zod";
 import { agentPaths, ConvocateError } from "../../../runtime/domain/index.js";
 import type { Connection } from "../../connection/types.js";
-import { removeEntries, writeEntries } from "../../host/files.js";
+import { removeEntries } from "../../host/files.js";
 import { exportImage } from "../../host/image-export.js";
-import { findImage, layersThere, type ImageFound } from "../../host/image.js";
-import { runScript } from "../../host/script.js";
-import { upload } from "../../host/upload.js";
+import { checkRoom, loadImage, nameImage, NotLoaded } from "../../host/image-load.js";
+import { commonLayers, findImage, roomForImage, type ImageFound, type ImageRoom } from "../../host/image.js";
 import { THIS_MACHINE, type Lifecycle, type LifecycleContext } from "../lifecycle.js";
 import { change, compare, HostName, same } from "../shared.js";
 
@@ -25,9 +24,6 @@ interface State extends Pick<Inputs, "host" | "tag"> {
   currentImage: string;
 }
 
-/** Where an image lies between arriving and being loaded. */
-const ARRIVED = "/var/lib/convocate-agent/incoming-image.tar.zst";
-
 async function look(connection: Connection, tag: string, signal: AbortSignal): Promise<Omit<State, "host" | "tag">> {
   const [found, current] = await Promise.all([
     findImage(connection, tag, { root: true, signal }),
@@ -39,95 +35,78 @@ async function look(connection: Connection, tag: string, signal: AbortSignal): P
 const isSame = (found: Pick<State, "imageId" | "layers">, inputs: Inputs): boolean =>
   found.imageId === inputs.imageId && same(found.layers, inputs.layers);
 
-/** Prints the free bytes where Docker keeps its images, and the processor as Docker names it. */
-const ROOM = `
-root=$(docker info --format '{{.DockerRootDir}}')
-df --output=avail -B1 -- "$root" | tail -n 1
-docker version --format '{{.Server.Arch}}'`;
-
-/** What Docker adds to the layers themselves. */
-const ROOM_FACTOR = 1.1;
-const mb = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`;
-
-async function checkArchitecture(
-  connection: Connection,
-  source: ImageFound,
-  tag: string,
-  signal: AbortSignal,
-): Promise<number> {
-  const { stdout } = await runScript(connection, ROOM, [], { signal });
-  const [free = "0", arch = ""] = stdout
-    .trim()
-    .split("\n")
-    .map((text) => text.trim());
-  if (arch !== source.architecture)
-    throw new ConvocateError(
-      "UNSUPPORTED_HOST",
-      `${connection.host.name}: ${tag} was built for ${source.architecture}, this host is ${arch}; provision it from a machine like it`,
-    );
-  return Number(free);
-}
-
-/** The archive goes away whether it could be loaded or not. */
-const LOAD = `
-set -o pipefail
-trap 'rm -f -- "$1"' EXIT
-zstd -q -dc -- "$1" | docker load -q`;
-
 async function send(connection: Connection, inputs: Inputs, context: LifecycleContext): Promise<void> {
   const { pool, signal, progress } = context;
-  const source = await findImage(await pool.connect(THIS_MACHINE, signal), inputs.tag, { root: false, signal });
+  const here = await pool.connect(THIS_MACHINE, signal);
+  const [source, known, room] = await Promise.all([
+    findImage(here, inputs.tag, { root: false, signal }),
+    findImage(connection, inputs.imageId, { root: true, signal }),
+    roomForImage(connection, agentPaths.arrivals, signal),
+  ]);
   if (!source || !isSame(source, inputs))
     throw new ConvocateError(
       "IMAGE_MISSING",
       `${inputs.tag} on this machine is not the one that was built: run the same again`,
     );
   // A release that changed nothing in the image only gives it another name.
-  const known = await findImage(connection, inputs.imageId, { root: true, signal });
   if (known && isSame(known, inputs)) {
     await connection.run(["docker", "tag", inputs.imageId, inputs.tag], { signal });
     return;
   }
-  const freeBytes = await checkArchitecture(connection, source, inputs.tag, signal);
-  const skip = await layersThere(connection, inputs.layers, signal);
+  if (room.architecture !== source.architecture)
+    throw new ConvocateError(
+      "UNSUPPORTED_HOST",
+      `${inputs.host}: ${inputs.tag} was built for ${source.architecture}, this host is ${room.architecture}; provision it from a machine like it`,
+    );
+  const skip = commonLayers(inputs.layers, room.layers);
+  const transfer = (without: number): Promise<void> => sendWithout(without, connection, inputs, source, room, context);
   if (skip > 0) {
     try {
-      await transfer(connection, inputs, skip, freeBytes, context);
+      await transfer(skip);
       const loaded = await findImage(connection, inputs.tag, { root: true, signal });
       if (loaded && isSame(loaded, inputs)) return;
     } catch (thrown) {
-      // Only what Docker there made of it is worth another try: it may have lost a layer that it had.
-      if (!(thrown instanceof ConvocateError) || thrown.code !== "COMMAND_FAILED") throw thrown;
+      // Docker there may have lost a layer that it had; nothing else is worth another try.
+      if (!(thrown instanceof NotLoaded)) throw thrown;
     }
     progress(`${inputs.tag} did not come together from what is there: sending all of it`);
   }
-  await transfer(connection, inputs, 0, freeBytes, context);
+  await transfer(0);
 }
 
+const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0);
+
 /** Sends the image without its `skip` lowest layers, which the agent has, and loads it there. */
-async function transfer(
-  connection: Connection,
-  inputs: Inputs,
+async function sendWithout(
   skip: number,
-  freeBytes: number,
+  connection: Connection,
+  { host, tag, layers }: Inputs,
+  source: ImageFound,
+  room: ImageRoom,
   { signal, progress }: LifecycleContext,
 ): Promise<void> {
-  const { tag } = inputs;
   progress(`packing ${tag}`);
-  const packed = await exportImage(tag, inputs.imageId, skip, signal);
-  const needs = Math.ceil(packed.bytes + packed.rawBytes * ROOM_FACTOR);
-  if (freeBytes < needs)
-    throw new ConvocateError(
-      "IO_ERROR",
-      `${connection.host.name}: ${tag} needs ${mb(needs)} where Docker keeps images, ${mb(freeBytes)} are free; make room there`,
-    );
-  const what = skip > 0 ? `${inputs.layers.length - skip} of ${inputs.layers.length} layers of ${tag}` : tag;
-  progress(`sending ${what}, ${mb(packed.bytes)}`);
-  const file = { from: packed.path, packed: "plain", to: ARRIVED, mode: "0600", sha256: packed.sha256 } as const;
-  const sent = (bytes: number): void => progress(`sending ${what}, ${mb(bytes)} of ${mb(packed.bytes)}`);
-  await upload(connection, { ...file, timeoutMs: 3_600_000, sent }, signal);
-  progress(`loading ${tag}`);
-  await runScript(connection, LOAD, [ARRIVED], { shell: "bash", timeoutMs: 900_000, signal });
+  const packed = await exportImage(tag, source, skip, signal);
+  checkRoom(host, tag, packed, room);
+  const what = skip > 0 ? `${layers.length - skip} of ${layers.length} layers of ${tag}` : tag;
+  const all = megabytes(packed.bytes);
+  const sent = (bytes: number): void => {
+    if (bytes < packed.bytes) progress(`sending ${what}, ${megabytes(bytes)} of ${all} MB`);
+    else progress(`loading ${tag}`);
+  };
+  sent(0);
+  await loadImage(connection, packed, { sent, signal });
+}
+
+/** Writes current-image, unless what is there by that name is not what was built. */
+async function name(connection: Connection, inputs: Inputs, signal: AbortSignal): Promise<void> {
+  const { host, tag, imageId } = inputs;
+  if (await nameImage(connection, agentPaths.currentImage, tag, inputs, signal)) return;
+  const found = await findImage(connection, tag, { root: true, signal });
+  const why = found
+    ? `is ${found.imageId} there, not ${imageId}; both machines' Docker must keep images the same way (docker info, Storage Driver)`
+    : "went away after it was loaded; run the same again";
+  throw new ConvocateError("IMAGE_MISSING", `${host}: ${tag} ${why}`);
 }
 
 /** The session image on one agent, and the file that says so, which is written last (SPEC 8.3). */
@@ -143,22 +122,9 @@ export const imagePush: Lifecycle<Inputs, State> = {
   async create(inputs, context) {
     const { signal } = context;
     const connection = await context.pool.connect(inputs.host, signal);
-    let have = await look(connection, inputs.tag, signal);
-    if (!isSame(have, inputs)) {
-      await send(connection, inputs, context);
-      have = await look(connection, inputs.tag, signal);
-      if (!isSame(have, inputs))
-        throw new ConvocateError(
-          "IMAGE_MISSING",
-          `${inputs.host}: ${inputs.tag} was loaded as ${have.imageId || "nothing"}, not as ${inputs.imageId}; ` +
-            `both machines' Docker must keep images the same way (docker info, Storage Driver)`,
-        );
-    }
-    if (have.currentImage !== inputs.tag) {
-      const content = `${inputs.tag}\n`;
-      const entry = { type: "file", content, mode: "0644", owner: "root", group: "root" } as const;
-      await writeEntries(connection, { [agentPaths.currentImage]: entry }, signal);
-    }
+    const have = await look(connection, inputs.tag, signal);
+    if (!isSame(have, inputs)) await send(connection, inputs, context);
+    if (!isSame(have, inputs) || have.currentImage !== inputs.tag) await name(connection, inputs, signal);
     const { host, tag, imageId, layers } = inputs;
     return { id: `${host}:image`, state: { host, tag, imageId, layers, currentImage: tag } };
   },
@@ -171,6 +137,7 @@ export const imagePush: Lifecycle<Inputs, State> = {
   },
   async delete(state, { pool, signal }) {
     // The image itself stays (SPEC 8.1).
-    await removeEntries(await pool.connect(state.host, signal), [agentPaths.currentImage], signal);
+    const { currentImage, arrivals, imageLock } = agentPaths;
+    await removeEntries(await pool.connect(state.host, signal), [currentImage, arrivals, imageLock], signal);
   },
 };

@@ -113,6 +113,7 @@ async function attach(header: object = {}, more = ""): Promise<{ client: Client;
 
 beforeEach(async () => {
   docker = new FakeDocker();
+  docker.images.add("convocate:1");
   id = newSessionId();
   counts = new AttachCounts();
   locks = new Locks(systemClock, 300);

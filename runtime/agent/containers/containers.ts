@@ -5,7 +5,7 @@ import type { Cgroups } from "../capacity/cgroups.js";
 import { isMissing } from "../../protocol/files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
-import type { ContainerState, DockerEngine } from "./engine.js";
+import type { ContainerSpec, ContainerState, DockerEngine } from "./engine.js";
 import { nameServers, sharedMounts } from "./mounts.js";
 import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec } from "./spec.js";
 
@@ -117,23 +117,33 @@ export class Containers {
       this.#docker.remove(name),
     ]);
     const hooks = await this.#openHooks?.(session.id);
-    await this.#docker.create(
-      containerSpec({
-        session,
-        settings,
-        image,
-        home,
-        shared: mounts,
-        nameServers: await nameServers(settings.session.dns, gateway),
-        ipv6: await hasIpv6(),
-        ...(hooks === undefined ? {} : { hooks }),
-      }),
-    );
+    const spec = containerSpec({
+      session,
+      settings,
+      image,
+      home,
+      shared: mounts,
+      nameServers: await nameServers(settings.session.dns, gateway),
+      ipv6: await hasIpv6(),
+      ...(hooks === undefined ? {} : { hooks }),
+    });
+    await this.#create(spec, image);
     try {
       await this.#docker.start(name);
       await this.#checkSlice(name);
     } finally {
       this.changed(session.id);
+    }
+  }
+
+  /** Since leave was given, an update may have named another image, and the daily job taken this one: then it is that. */
+  async #create(spec: ContainerSpec, image: string): Promise<void> {
+    try {
+      await this.#docker.create(spec);
+    } catch (error) {
+      const current = this.#currentImage();
+      if (current === null || current === image || (await this.#docker.hasImage(image))) throw error;
+      await this.#docker.create({ ...spec, Image: current });
     }
   }
 

@@ -75,6 +75,7 @@ async function makeContainer(): Promise<void> {
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "convocate-watch-"));
   docker = new FakeDocker();
+  docker.images.add("convocate:1");
   id = newSessionId();
   name = containerName(id);
   startWatch();

@@ -169,6 +169,19 @@ describe("restart", () => {
     expect((await rig.sessions.get(id)).status.state).toBe("running");
   });
 
+  test("takes the image that is current meanwhile when an update and the daily job took the one it was to start", async () => {
+    const { id } = await rig.sessions.create(createParams({ start: true }));
+    // Between the leave to start and the making of the container lies the stop of the one before.
+    rig.docker.beforeStop = async () => {
+      rig.image = "convocate:2";
+      rig.docker.images.delete("convocate:1");
+    };
+    await rig.sessions.restart(id, true);
+    const [container] = [...rig.docker.containers.values()];
+    expect(container?.spec.Image).toBe("convocate:2");
+    expect((await rig.sessions.get(id)).status.state).toBe("running");
+  });
+
   test("is refused while another operation holds the session, which every list shows as locked", async () => {
     const { id } = await rig.sessions.create(createParams());
     const other = await rig.sessions.create(createParams({ name: "other" }));

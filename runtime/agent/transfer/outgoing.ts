@@ -225,7 +225,7 @@ export class Outgoing {
       await containers.remove(id);
       await homes.setAside(id);
       await store.remove(id);
-      tellDeleted(events, session);
+      tellDeleted(events, session, session.transfer?.state === "moved" ? { moved_to: session.transfer.to } : {});
       await homes.remove(id);
       return { state: "gone" };
     });

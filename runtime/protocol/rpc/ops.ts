@@ -6,6 +6,7 @@ import {
   DnsName,
   EffectiveSettings,
   Limits,
+  LogLine,
   Portable,
   Session,
   SessionId,
@@ -100,10 +101,10 @@ export const OPS = {
     result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
   },
   capacity: { params: z.object({}), result: Capacity },
-  /** The last lines of a session's log, oldest first; `after` leaves out what is not newer. */
+  /** The last lines of a session's log, oldest first; `after` leaves out what is not newer. Of sessions that are here. */
   logs: {
     params: Id.extend({ lines: z.int().min(1).max(5000).default(200), after: Timestamp.optional() }),
-    result: z.object({ lines: z.array(z.object({ timestamp: Timestamp, text: z.string() })) }),
+    result: z.object({ lines: z.array(LogLine) }),
   },
   /**
    * The sending side of a move or of a copy to another agent; docs/architecture.md tells the whole. `look` asks and changes

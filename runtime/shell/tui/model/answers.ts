@@ -1,3 +1,4 @@
+import { readableLog } from "../../../domain/index.js";
 import { notify } from "./change.js";
 import { viewRows } from "./layout.js";
 import { cleaned } from "./snapshot.js";
@@ -56,7 +57,8 @@ export function showWaitingError(state: State): State {
 /** More lines at the end. What is being read stays where it is; at the end, the view follows. */
 export function withLogs(dialog: LogsDialog, more: LogsDialog["lines"]): LogsDialog {
   const known = dialog.lines.at(-1)?.timestamp;
-  const added = cleaned(known === undefined ? more : more.filter(({ timestamp }) => timestamp > known));
+  const newer = known === undefined ? more : more.filter(({ timestamp }) => timestamp > known);
+  const added = cleaned(newer.map(({ timestamp, text }) => ({ timestamp, text: readableLog(text) })));
   const lines = added.length === 0 ? dialog.lines : [...dialog.lines, ...added].slice(-MOST_LOG_LINES);
   const back = dialog.back === 0 ? 0 : dialog.back + added.length;
   return { ...dialog, lines, back, asking: false, answered: true, error: null };
