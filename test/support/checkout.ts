@@ -28,8 +28,9 @@ export class OtherRelease implements AsyncDisposable {
     const own = JSON.parse(await readFile(join(root, "package.json"), "utf8")) as object;
     await writeFile(join(root, "package.json"), JSON.stringify({ ...own, version: release }));
     const built = await command(["env", "-C", root, join(ROOT, "node_modules/.bin/node"), "script/build.mjs"]);
-    if (built.exitCode !== 0) throw new Error(`release ${release} cannot be built: ${built.stderr}`);
-    return checkout;
+    if (built.exitCode === 0) return checkout;
+    await checkout[Symbol.asyncDispose]();
+    throw new Error(`release ${release} cannot be built: ${built.stderr}`);
   }
 
   async convocateHost(argv: readonly string[], { timeoutMs = 600_000 } = {}): Promise<CommandResult> {
