@@ -8,7 +8,7 @@ import { exportImage } from "../../infra/host/image-export.js";
 import { loadImage } from "../../infra/host/image-load.js";
 import { upload } from "../../infra/host/upload.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
-import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { acceptanceCluster, command, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
 import { startProxy } from "../support/proxy.js";
 import { MB, Pushing, type PushInputs } from "../support/pushing.js";
@@ -45,7 +45,7 @@ test("an image is sent whole the first time, then only the layers that the agent
   push.said.length = 0;
   const next = await imagePush.update(state, second, context);
   expect(imagePush.diff(next, second)).toEqual([]);
-  expect(sending()[0]).toMatch(new RegExp(`^sending 1 of 2 layers of ${push.tag("2")}, 0.0 of 1.0 MB$`));
+  expect(sending()[0]).toMatch(new RegExp(`^sending 0.0 of 1.0 MB: 1 of 2 layers of ${push.tag("2")}$`));
   expect(await push.current()).toBe(push.tag("2"));
 
   push.said.length = 0;
@@ -113,6 +113,23 @@ test("an agent whose disk is too small is told so before anything is sent", asyn
   }
   expect(sending()).toEqual([]);
   expect(await push.tags()).toEqual([]);
+}, 120_000);
+
+test("an image that was built for another processor is refused before anything is sent", async () => {
+  const archive = `cd "$1"; tar -C /etc -cf layer.tar hostname; sum=$(sha256sum <layer.tar | cut -c 1-64)
+    echo '{"architecture":"s390x","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:'$sum'"]}}' >config.json
+    echo '[{"Config":"config.json","RepoTags":["'$2'"],"Layers":["layer.tar"]}]' >manifest.json
+    tar -cf - manifest.json config.json layer.tar | docker load -q`;
+  await command(["bash", "-euo", "pipefail", "-c", archive, "archive", push.folder, push.tag("other")]);
+  await expect(
+    imagePush.create(push.inputs("other", (await push.here("other"))!), push.context()),
+  ).rejects.toMatchObject({
+    code: "UNSUPPORTED_HOST",
+    message: expect.stringMatching(
+      /^agent-2: \S+ was built for s390x, this host is \S+; provision it from a machine like/,
+    ),
+  });
+  expect(sending()).toEqual([]);
 }, 120_000);
 
 test("a push waits for whoever prunes, and what it brought is not pruned before it is the current one", async () => {
