@@ -26,6 +26,13 @@ module.exports = {
       from: {},
       to: { circular: true },
     },
+    {
+      name: "hooks-alone-need-command",
+      severity: "error",
+      comment: "Without hooks nothing may need the plugin of @pulumi/command, which not everybody can have.",
+      from: { path: "^(infra|cli)/", pathNot: "\\.test\\.tsx?$" },
+      to: { path: "node_modules/@pulumi/command/", dynamic: false, dependencyTypesNot: ["type-only"] },
+    },
     only(
       "domain-knows-nobody",
       "runtime/domain/",

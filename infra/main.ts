@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Cluster } from "./components/index.js";
+import { Cluster, declareHooks } from "./components/index.js";
 import { imageSource } from "./host/image-source.js";
 import { builtRelease, programFiles } from "./host/program.js";
 import { runtimeVersion } from "./host/runtime.js";
@@ -8,8 +8,14 @@ import { checkoutRoot, inventoryPath, readInventory } from "./inventory/index.js
 // The Pulumi program: the stack's inventory in, a cluster out.
 const inventory = readInventory(inventoryPath(checkoutRoot(), pulumi.getStack()));
 
+// `convocate-host init-agent --ca-cert --ca-key` puts them there.
+const config = new pulumi.Config("convocate");
+const certPem = config.get("authorityCert");
+const keyPem = config.getSecret("authorityKey");
+
 const cluster = new Cluster({
   inventory,
+  ...(certPem !== undefined && keyPem !== undefined && { authority: { certPem, keyPem } }),
   imageSource: imageSource(),
   common: {
     cluster: inventory.cluster,
@@ -19,6 +25,8 @@ const cluster = new Cluster({
     programs: { convocate: programFiles("convocate"), "convocate-agent": programFiles("convocate-agent") },
   },
 });
+
+await declareHooks(cluster.hosts, cluster);
 
 /** Agent ids by the inventory's names. */
 export const agents = cluster.agents;

@@ -39,6 +39,7 @@ function offered(...words: string[]): string[] {
 
 test("bash completes verbs, options of a verb, values of an option and names of sessions", () => {
   expect(offered("res")).toEqual(["restart"]);
+  expect(offered("migrate")).toEqual([]);
   expect(offered("kill", "")).toEqual(expect.arrayContaining(["alpha", "beta", "--json"]));
   expect(offered("kill", "al")).toEqual(["alpha"]);
   expect(offered("ls", "--w")).toEqual(["--watch"]);

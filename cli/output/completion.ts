@@ -17,7 +17,10 @@ interface Verb {
 
 /** A completion script of a program's whole command tree: verbs, options, their choices, names of sessions and agents. */
 export function completionScript(program: Command, shell: Shell): string {
-  const verbs = program.commands
+  // What --help does not tell is another program's to call.
+  const verbs = program
+    .createHelp()
+    .visibleCommands(program)
     .filter((command) => command.name() !== "help")
     .map(verbOf)
     .sort((a, b) => (a.name < b.name ? -1 : 1));

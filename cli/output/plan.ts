@@ -8,6 +8,9 @@ const WORDS = {
   delete: "is no longer wanted",
 };
 
+/** In words for whoever has not read about certificates. */
+const ENDING: Record<string, string> = { notAfter: "ends in fewer than 60 days" };
+
 /** A plan for people: by host, what differs, by name; and whom nobody could ask. */
 export function planText(plan: Plan, unreachable: readonly Unreachable[] = []): string {
   const { changes, unchanged } = plan;
@@ -28,7 +31,7 @@ function line({ resource, operation, differences }: PlannedChange): string {
   const what =
     operation === "create" || operation === "delete"
       ? WORDS[operation]
-      : differences.map(({ path }) => path).join(", ");
+      : differences.map(({ path }) => ENDING[path] ?? path).join(", ");
   return `  ${SIGN[operation]} ${resource.what} (${resource.kind}): ${what || WORDS[operation]}`;
 }
 

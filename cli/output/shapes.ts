@@ -5,6 +5,8 @@ import {
   AgentStatus,
   Capacity,
   EffectiveSettings,
+  LogEntry,
+  LogLine,
   Session,
   SessionId,
   SettingsChange,
@@ -80,7 +82,10 @@ export const SHAPES = {
     changes: SettingsChange,
   }),
   event: AgentEvent.extend({ agent: z.string().nullable().describe("the agent's name") }),
-  log: z.object({ timestamp: Timestamp, text: z.string() }),
+  log: LogLine.extend({
+    agent_id: AgentId.describe("the agent it was on then"),
+    entry: LogEntry.nullable().describe("what `text` says, where it is JSON"),
+  }),
   doctor: z.object({ checks: z.array(Check) }),
   version: z.object({ release: z.string() }),
 } as const;

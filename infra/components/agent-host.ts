@@ -6,6 +6,7 @@ import {
   AGENT_PORT,
   agentKeyFiles,
   agentPaths,
+  AGENT_UNIT,
   AgentSettings,
   SESSIONS_SLICE,
   shellPaths,
@@ -51,7 +52,7 @@ export interface AgentHostArgs {
   common: Common;
 }
 
-const UNIT = "convocate-agent.service";
+const UNIT = AGENT_UNIT;
 
 /**
  * A host of sessions, and what the shell host must have of it, so that an agent comes and goes as one. Shell and agent
@@ -114,9 +115,18 @@ export class AgentHost extends pulumi.ComponentResource {
           [agentPaths.authorizedKeys]: file(pulumi.interpolate`${registered.toAgent.publicKey} convocate-shell\n`),
           [agentPaths.settings]: file(settings),
         },
-        // What was changed by hand may have been read at a start meanwhile. A pattern, because a name of a unit that is
-        // not there yet would be an error.
-        afterRepair: [["systemctl", "try-restart", `${UNIT}*`]],
+        // What was changed by hand may have been read at a start meanwhile. A unit whose file is not there (yet, or any more)
+        // is an error to systemctl, and its own resource makes it right.
+        afterRepair: [
+          [
+            "sh",
+            "-c",
+            '[ ! -e "$1" ] || exec systemctl try-restart "$2"',
+            "repair",
+            `/etc/systemd/system/${UNIT}`,
+            UNIT,
+          ],
+        ],
       },
       { ...inside, dependsOn: folders },
     );

@@ -30,6 +30,11 @@ const BASE_PACKAGES = [
 ];
 const ROLE_PACKAGES = { shell: ["dnsmasq"], agent: ["docker.io|docker-ce", "nftables"] } as const;
 
+/** The packages of a machine, as `docker.io|docker-ce` where one of several will do. */
+export function packagesOf(roles: BaseArgs["roles"]): string[] {
+  return [...BASE_PACKAGES, ...roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
+}
+
 export interface BaseArgs {
   machine: InventoryHost;
   roles: readonly ("shell" | "agent")[];
@@ -51,7 +56,7 @@ export class Base extends pulumi.ComponentResource {
     const { name } = machine;
     const host = name;
     super("convocate:index:Base", `${name}/base`, {}, { parent });
-    const packages = [...BASE_PACKAGES, ...args.roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
+    const packages = packagesOf(args.roles);
     this.packages = new Packages(`${name}/packages`, { host, packages }, { parent: this });
     const shell = args.roles.includes("shell") ? { shell: LOGIN_SHELL } : {};
     this.user = new ServiceUser(`${name}/user`, { host, ...common.service, ...shell }, { parent: this });

@@ -4,6 +4,7 @@ import { CertificateAuthority } from "../resources/certificate-authority/resourc
 import { AgentHost } from "./agent-host.js";
 import { Base } from "./base.js";
 import type { Common } from "./common.js";
+import type { HooksOf } from "./hooks.js";
 import { SessionImage } from "./session-image.js";
 import { ShellHost } from "./shell-host.js";
 import { LOG_PORT } from "./texts/rsyslog.js";
@@ -11,6 +12,8 @@ import { LOG_PORT } from "./texts/rsyslog.js";
 export interface ClusterArgs {
   inventory: Inventory;
   common: Common;
+  /** A certificate authority from elsewhere; our own when left out. */
+  authority?: { certPem: string; keyPem: pulumi.Output<string> };
   /** Hash of what the session image is built from. */
   imageSource: string;
 }
@@ -19,6 +22,8 @@ export interface ClusterArgs {
 export class Cluster extends pulumi.ComponentResource {
   /** Agent ids by the inventory's names. */
   readonly agents: pulumi.Output<Record<string, string>>;
+  /** By host, the shell host first, what must be there before the operator's hooks run. */
+  readonly hosts: readonly HooksOf[];
 
   constructor(args: ClusterArgs, options?: pulumi.ComponentResourceOptions) {
     const { inventory, common } = args;
@@ -38,6 +43,7 @@ export class Cluster extends pulumi.ComponentResource {
         commonName: `convocate ${inventory.cluster}`.slice(0, 64),
         // Left out while it is the first, so that clusters that never changed theirs differ in nothing.
         ...(inventory.certificates.generation > 1 && { generation: inventory.certificates.generation }),
+        ...(args.authority && { given: args.authority }),
       },
       { parent: this },
     );
@@ -50,6 +56,10 @@ export class Cluster extends pulumi.ComponentResource {
       const base = agent.onShellHost ? shellBase : this.#base(agent, common, ["agent"], [`${agent.agentPort}/tcp`]);
       return new AgentHost({ agent, base, shell: shellHost, authority, image, common }, this);
     });
+    this.hosts = [
+      { machine: shell, after: [shellBase, shellHost] },
+      ...agents.map((host) => ({ machine: host.args.agent, after: [host.args.base, host] })),
+    ];
     this.agents = pulumi
       .all(agents.map(({ args: { agent }, agentId }) => pulumi.all([agent.name, agentId])))
       .apply((pairs) => Object.fromEntries(pairs));

@@ -5,6 +5,11 @@ import type { HostAddress } from "./types.js";
 
 export type SshHost = Extract<HostAddress, { via: "ssh" }>;
 
+/** The host that another is reached through, as one to log in to. */
+export function jumpHost(host: SshHost): SshHost | undefined {
+  return host.jump && { via: "ssh", name: `${host.name}'s jump host`, ...host.jump };
+}
+
 /** What we log in with: a private key's text, or the socket of an SSH agent. */
 export type Credentials = { privateKey: Buffer } | { agent: string };
 

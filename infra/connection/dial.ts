@@ -1,13 +1,16 @@
 import { connect, type Socket } from "node:net";
 import { constants } from "node:os";
+import type { Duplex } from "node:stream";
 import ssh2 from "ssh2";
 import { ConvocateError, toConvocateError, type ErrorCode } from "../../runtime/domain/index.js";
 import { abortError } from "./collect.js";
-import { credentialsFor, place, type SshHost } from "./credentials.js";
+import { credentialsFor, jumpHost, place, type SshHost } from "./credentials.js";
 import { algorithmsFor, blobOf, fingerprintOf, isPinned, lineOf, typeOf } from "./hostKeys.js";
 
 /** From the first packet to being logged in. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+/** Until it takes the connection: a host that is down is named within 10 s of a command's start (issue 5). */
+const TCP_TIMEOUT_MS = 6_000;
 const KEEPALIVE_INTERVAL_MS = 15_000;
 /** Modern algorithms that sshd of Debian 12 and Ubuntu 22.04 has; the rest of ssh2's defaults is not offered. */
 const ALGORITHMS = {
@@ -23,17 +26,11 @@ export async function dial(host: SshHost, signal?: AbortSignal, timeoutMs = CONN
   const credentials = await credentialsFor(host);
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = signal ? AbortSignal.any([deadline, signal]) : deadline;
-  const late = (): ConvocateError =>
-    signal?.aborted
-      ? abortError(signal)
-      : new ConvocateError(
-          "TIMEOUT",
-          `${place(host)}: no answer within ${timeoutMs / 1000} s: is the host up, and the address right?`,
-        );
-  const socket = await openSocket(host, either, late);
+  const late = (): ConvocateError => (signal?.aborted ? abortError(signal) : silent(host, timeoutMs));
+  const way = await openWay(host, either, late);
   let shown: Buffer | undefined;
-  return await handshake(
-    socket,
+  const client = await handshake(
+    way.stream,
     {
       username: host.user,
       ...credentials,
@@ -48,7 +45,12 @@ export async function dial(host: SshHost, signal?: AbortSignal, timeoutMs = CONN
     either,
     late,
     (error) => (shown && !isPinned(shown, host.hostKeys) ? mismatch(host, shown) : explain(host, error)),
-  );
+  ).catch((error: unknown) => {
+    way.leave();
+    throw error;
+  });
+  client.once("close", () => way.leave());
+  return client;
 }
 
 /**
@@ -56,11 +58,12 @@ export async function dial(host: SshHost, signal?: AbortSignal, timeoutMs = CONN
  * only, where a person compares its fingerprint: what a network shows is not to be trusted by itself.
  */
 export async function scanHostKey(
-  at: { name: string; address: string; port: number },
+  at: Pick<SshHost, "name" | "address" | "port" | "jump">,
   signal?: AbortSignal,
   timeoutMs = CONNECT_TIMEOUT_MS,
 ): Promise<{ line: string; fingerprint: string }> {
-  const host: SshHost = { via: "ssh", user: "nobody", hostKeys: [], ...at };
+  const { name, address, port, jump } = at;
+  const host: SshHost = { via: "ssh", name, address, port, user: "nobody", hostKeys: [], ...(jump && { jump }) };
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = signal ? AbortSignal.any([deadline, signal]) : deadline;
   const late = (): ConvocateError =>
@@ -70,7 +73,7 @@ export async function scanHostKey(
           "TIMEOUT",
           `${at.name} (${at.address}:${at.port}): showed no host key within ${timeoutMs / 1000} s`,
         );
-  const socket = await openSocket(host, either, late);
+  const way = await openWay(host, either, late);
   let shown: Buffer | undefined;
   const hostVerifier = (key: Buffer): boolean => {
     shown = key;
@@ -81,17 +84,52 @@ export async function scanHostKey(
     algorithms: { ...ALGORITHMS, serverHostKey: algorithmsFor([]) },
     hostVerifier,
   };
-  await handshake(socket, options, either, late, (error) => explain(host, error)).catch((error: unknown) => {
-    if (!shown) throw error;
-  });
+  await handshake(way.stream, options, either, late, (error) => explain(host, error))
+    .catch((error: unknown) => {
+      if (!shown) throw error;
+    })
+    .finally(() => way.leave());
   if (!shown) throw new ConvocateError("INTERNAL", `${at.name}: logged in without a look at its host key`);
   return { line: lineOf(shown), fingerprint: fingerprintOf(shown) };
+}
+
+/** What SSH is spoken over, and what to do when that is done. */
+interface Way {
+  stream: Duplex;
+  leave: () => void;
+}
+
+/** Straight to the host, or through its jump host, whose own key is pinned as well. */
+async function openWay(host: SshHost, signal: AbortSignal, late: () => ConvocateError): Promise<Way> {
+  const jump = jumpHost(host);
+  if (!jump) return { stream: await openSocket(host, signal, late), leave: () => undefined };
+  const client = await dial(jump, signal);
+  client.on("error", () => undefined);
+  const opened = Promise.withResolvers<Duplex>();
+  const onAbort = (): void => opened.reject(late());
+  signal.addEventListener("abort", onAbort, { once: true });
+  client.once("close", () => opened.reject(explain(jump, new Error("the host closed the connection"))));
+  client.forwardOut("127.0.0.1", 0, host.address, host.port, (error, channel) => {
+    if (!error) return opened.resolve(channel);
+    const why = `${place(host)}: ${place(jump)} does not let us through to it (${error.message}): is sshd there, and may ${jump.user} forward?`;
+    opened.reject(new ConvocateError("UNREACHABLE", why, { cause: error }));
+  });
+  try {
+    return { stream: await opened.promise, leave: () => client.end() };
+  } catch (thrown) {
+    client.end();
+    throw thrown;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function openSocket(host: SshHost, signal: AbortSignal, late: () => ConvocateError): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host: host.address, port: host.port, noDelay: true });
+    const timer = setTimeout(() => fail(silent(host, TCP_TIMEOUT_MS)), TCP_TIMEOUT_MS);
     const finish = (settle: () => void): void => {
+      clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       socket.removeAllListeners();
       settle();
@@ -110,7 +148,7 @@ function openSocket(host: SshHost, signal: AbortSignal, late: () => ConvocateErr
 }
 
 function handshake(
-  socket: Socket,
+  socket: Duplex,
   options: ssh2.ConnectConfig,
   signal: AbortSignal,
   late: () => ConvocateError,
@@ -142,6 +180,13 @@ function handshake(
       fail(toConvocateError(thrown));
     }
   });
+}
+
+function silent(host: SshHost, timeoutMs: number): ConvocateError {
+  return new ConvocateError(
+    "TIMEOUT",
+    `${place(host)}: no answer within ${timeoutMs / 1000} s: is the host up, and the address right?`,
+  );
 }
 
 function mismatch(host: SshHost, shown: Buffer): ConvocateError {

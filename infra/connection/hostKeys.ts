@@ -40,6 +40,12 @@ export function isPinned(blob: Buffer, pinned: readonly string[]): boolean {
   });
 }
 
+/** The one of several pinned keys to name where only one can be: of the type that comes first above. */
+export function preferredKey(pinned: readonly string[]): string {
+  const rank = (line: string): number => TYPES.findIndex((type) => type === typeOf(blobOf(line))) >>> 0;
+  return [...pinned].sort((a, b) => rank(a) - rank(b))[0] ?? "";
+}
+
 /**
  * Algorithms to offer: those of the pinned keys first, so that a host with several keys shows the one we know. The others
  * follow, so that a host which no longer has that type shows what it has, and the refusal can name both fingerprints.

@@ -1,3 +1,7 @@
 export { scanHostKey } from "./dial.js";
+export { credentialsFor, jumpHost } from "./credentials.js";
+export { preferredKey } from "./hostKeys.js";
 export { createPool } from "./pool.js";
-export type { Connection, ConnectionPool, HostAddress, RunOptions, RunResult } from "./types.js";
+export { quoteArgv, quoteWord } from "./quote.js";
+export { sudoArgv, sudoInput } from "./sudo.js";
+export type { Connection, ConnectionPool, HostAddress, RunOptions, RunResult, SshLogin } from "./types.js";

@@ -1,5 +1,6 @@
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { abortError, collect, commandFailed, type Started } from "./collect.js";
+import { inputAfter, sudoArgv, sudoInput } from "./sudo.js";
 import type { Connection, HostAddress, RunOptions, RunResult } from "./types.js";
 
 /** What a run on any host has in common; how a program is started there is the subclass's. */
@@ -20,11 +21,19 @@ export abstract class MachineConnection implements Connection {
   async run(argv: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     if (options.signal?.aborted) throw abortError(options.signal);
     const throughSudo = options.root !== false && !this.isRoot();
-    const whole = throughSudo ? ["sudo", "-n", "--", ...argv] : argv;
-    const result = await collect(await this.#begin(whole, options.signal), this.host.name, argv, options);
+    const result = throughSudo
+      ? await this.#runThroughSudo(argv, options)
+      : await collect(await this.#begin(argv, options.signal), this.host.name, argv, options);
     if (throughSudo) await this.#tellSudoFailure(result, options);
     if (result.exitCode !== 0 && options.allowFailure !== true) throw commandFailed(this.host.name, argv, result);
     return result;
+  }
+
+  async #runThroughSudo(argv: readonly string[], options: RunOptions): Promise<RunResult> {
+    const first = await sudoInput(this.host);
+    const fed = first === undefined ? options : { ...options, input: inputAfter(first, options.input) };
+    const started = await this.#begin(sudoArgv(this.host, argv), options.signal);
+    return await collect(started, this.host.name, argv, fed);
   }
 
   /** Starts it; a wait that the signal ended is told as an interruption, whatever it was waiting for. */
@@ -43,11 +52,8 @@ export abstract class MachineConnection implements Connection {
   async #tellSudoFailure(result: RunResult, options: RunOptions): Promise<void> {
     if (this.#sudoWorks) return;
     if (result.exitCode === 1 || result.exitCode === 127) {
-      const probe = ["sudo", "-n", "--", "true"];
-      const answer = await collect(await this.#begin(probe, options.signal), this.host.name, probe, {
-        timeoutMs: 20_000,
-        ...(options.signal && { signal: options.signal }),
-      });
+      const probe = { timeoutMs: 20_000, ...(options.signal && { signal: options.signal }) };
+      const answer = await this.#runThroughSudo(["true"], probe);
       if (answer.exitCode !== 0) throw this.#sudoError(answer.exitCode);
     }
     this.#sudoWorks = true;
@@ -55,10 +61,15 @@ export abstract class MachineConnection implements Connection {
 
   #sudoError(exitCode: number): ConvocateError {
     const user = this.loginName();
-    const what = exitCode === 127 ? "there is no sudo on the host" : `sudo wants a password for ${user}`;
-    return new ConvocateError(
-      "SUDO_NEEDS_PASSWORD",
-      `${this.host.name}: ${what}: log in as root (user: root), or install sudo and let ${user} use it without one ` +
+    const file = this.host.sudoPasswordFile;
+    const say = (message: string): ConvocateError =>
+      new ConvocateError("SUDO_NEEDS_PASSWORD", `${this.host.name}: ${message}`);
+    if (exitCode === 127) return say("there is no sudo on the host: log in as root (user: root), or install sudo");
+    if (file !== undefined)
+      return say(`sudo does not take the password in ${file} for ${user}: put the right one there`);
+    return say(
+      `sudo wants a password for ${user}: put it in a file that only you can read, and name that in the inventory ` +
+        `(sudoPasswordFile); or log in as root, or let ${user} use sudo without one ` +
         `(in /etc/sudoers.d/convocate: ${user} ALL=(ALL) NOPASSWD: ALL)`,
     );
   }

@@ -2,7 +2,7 @@ import { ConvocateError } from "../../runtime/domain/index.js";
 import { LocalConnection } from "./local.js";
 import type { MachineConnection } from "./machine.js";
 import { SshMachineConnection } from "./ssh.js";
-import type { Connection, ConnectionPool, HostAddress } from "./types.js";
+import type { Connection, ConnectionPool, HostAddress, SshLogin } from "./types.js";
 
 /**
  * One connection per host for the whole process. What `connect` gives belongs to the pool: disposing it does nothing,
@@ -54,7 +54,11 @@ class Borrowed implements Connection {
 
 /** One machine may go by two names; but never is one reached by what another was pinned or let in with. */
 function keyOf(host: HostAddress): string {
-  if (host.via === "local") return "local";
-  const { address, port, user, hostKeys, identityFile } = host;
-  return JSON.stringify([address, port, user, [...hostKeys].sort(), identityFile ?? null]);
+  const login = ({ address, port, user, hostKeys, identityFile }: SshLogin): unknown[] => [
+    ...[address, port, user],
+    [...hostKeys].sort(),
+    identityFile ?? null,
+  ];
+  const way = host.via === "local" ? ["local"] : [login(host), host.jump ? login(host.jump) : null];
+  return JSON.stringify([...way, host.sudoPasswordFile ?? null]);
 }

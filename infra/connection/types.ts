@@ -1,19 +1,27 @@
 import type { Readable } from "node:stream";
 
+/** Where an sshd is, and how we log in to it. */
+export interface SshLogin {
+  address: string;
+  port: number;
+  user: string;
+  /** The pinned host keys, as OpenSSH public key lines (`ssh-ed25519 AAAA…`); at least one. */
+  hostKeys: string[];
+  /** Private key file on the operator's machine; the SSH agent when left out. Never its content. */
+  identityFile?: string;
+}
+
+interface Named {
+  name: string;
+  /** File on the operator's machine whose first line is the login user's sudo password. Never its content. */
+  sudoPasswordFile?: string;
+}
+
 /** How to reach one host. `local` is this machine; everything else is SSH with the host key pinned. */
 export type HostAddress =
-  | { via: "local"; name: string }
-  | {
-      via: "ssh";
-      name: string;
-      address: string;
-      port: number;
-      user: string;
-      /** The pinned host keys, as OpenSSH public key lines (`ssh-ed25519 AAAA…`); at least one. */
-      hostKeys: string[];
-      /** Private key file on the operator's machine; the SSH agent when left out. Never its content. */
-      identityFile?: string;
-    };
+  | (Named & { via: "local" })
+  /** Through `jump` where the host cannot be reached from here. */
+  | (Named & SshLogin & { via: "ssh"; jump?: SshLogin });
 
 export interface RunOptions {
   /** Standard input: small content as a Buffer or string, large as a stream. */

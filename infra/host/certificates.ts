@@ -1,4 +1,4 @@
-import { generateKeyPair, randomBytes, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPair, randomBytes, X509Certificate, type KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import forge from "node-forge";
 
@@ -70,10 +70,51 @@ export async function newCertificate(
     { name: "extKeyUsage", serverAuth: usage === "server", clientAuth: usage === "client" },
     { name: "subjectAltName", altNames: [{ type: 2, value: commonName }] },
     { name: "subjectKeyIdentifier" },
-    { name: "authorityKeyIdentifier", keyIdentifier: issuer.generateSubjectKeyIdentifier().getBytes() },
+    { name: "authorityKeyIdentifier", keyIdentifier: keyIdentifierOf(issuer) },
   ]);
   cert.sign(forge.pki.privateKeyFromPem(authority.keyPem), forge.md.sha256.create());
   return { certPem: unixLines(forge.pki.certificateToPem(cert)), keyPem };
+}
+
+/** What the authority calls its key: one from elsewhere need not have made that name as we do (RFC 5280, 4.2.1.2). */
+function keyIdentifierOf(issuer: forge.pki.Certificate): string {
+  const own = issuer.getExtension("subjectKeyIdentifier") as { subjectKeyIdentifier?: string } | undefined;
+  const hex = own?.subjectKeyIdentifier;
+  return hex === undefined ? issuer.generateSubjectKeyIdentifier().getBytes() : forge.util.hexToBytes(hex);
+}
+
+/**
+ * Why an authority from elsewhere will not do, as the end of a sentence that begins with the file's name; undefined when it
+ * will. Only RSA keys sign here, since node-forge knows no others.
+ */
+export function authorityProblem(
+  certPem: string,
+  keyPem: string,
+  nowMs: number,
+): { of: "cert" | "key"; says: string } | undefined {
+  let cert: X509Certificate;
+  try {
+    cert = new X509Certificate(certPem);
+  } catch {
+    return { of: "cert", says: "is no certificate in PEM form" };
+  }
+  if (!cert.ca)
+    return { of: "cert", says: "is no certificate of an authority (basicConstraints say CA:FALSE, or nothing)" };
+  if (Date.parse(cert.validTo) <= nowMs) return { of: "cert", says: `expired on ${cert.validTo}` };
+  if (Date.parse(cert.validFrom) > nowMs) return { of: "cert", says: `is not valid before ${cert.validFrom}` };
+  let key: KeyObject;
+  try {
+    key = createPrivateKey(keyPem);
+  } catch {
+    return {
+      of: "key",
+      says: "is no private key in PEM form, or is encrypted: decrypt it first (openssl pkey -in KEY)",
+    };
+  }
+  if (!cert.checkPrivateKey(key)) return { of: "key", says: "is not the certificate's key" };
+  if (key.asymmetricKeyType !== "rsa")
+    return { of: "key", says: `is of type ${key.asymmetricKeyType ?? "unknown"}: RSA is wanted` };
+  return undefined;
 }
 
 const unixLines = (pem: string): string => pem.replaceAll("\r\n", "\n");

@@ -10,10 +10,19 @@ export interface WantedPort {
   ours: readonly string[];
 }
 
+/** Our own port 514 is rsyslogd's too; whose it is, our file tells. */
+const OWNERS_RSYSLOG = "rsyslogd as this host configures it";
 const LOOK = `
+modules=$1
+shift
 for port in "$@"; do
-  ss -Hlntup "sport = :$port" | sed -n "s/.*users:((\\"\\([^\\"]*\\)\\".*/$port \\1/p"
-done
+  case $port in 53) both=u ;; *) both= ;; esac
+  ss -Hlntp$both "sport = :$port" | sed -n "s/.*users:((\\"\\([^\\"]*\\)\\".*/$port \\1/p"
+done | if [ -e /etc/rsyslog.d/10-convocate-server.conf ]; then cat; else sed 's/^514 rsyslogd$/514 ${OWNERS_RSYSLOG}/'; fi
+echo ---
+for module in $modules; do
+  grep -lE "^[^#]*(load=\"$module\"|ModLoad +$module)" /etc/rsyslog.conf /etc/rsyslog.d/*.conf 2>/dev/null | sed "s/$/ $module/"
+done | grep -v '^/etc/rsyslog.d/10-convocate-'
 echo ---
 if command -v docker >/dev/null && ! dpkg-query -W -f '\${db:Status-Status}\\n' docker.io docker-ce 2>/dev/null | grep -qx installed; then
   command -v docker
@@ -21,7 +30,7 @@ fi`;
 
 /** What of a host stands in our way, a line each. Pure. */
 export function parseClashes(host: string, stdout: string, wanted: readonly WantedPort[]): string[] {
-  const [listeners = "", docker = ""] = stdout.split(/^---$/m);
+  const [listeners = "", modules = "", docker = ""] = stdout.split(/^---$/m);
   const clashes = new Set<string>();
   for (const line of listeners.trim().split("\n")) {
     const [port, ...words] = line.split(" ");
@@ -31,6 +40,16 @@ export function parseClashes(host: string, stdout: string, wanted: readonly Want
       clashes.add(
         `${host}: ${process} listens on port ${want.port}, which ${want.what} needs: stop it, or move it to another port`,
       );
+  }
+  for (const line of modules
+    .trim()
+    .split("\n")
+    .filter((one) => one !== "")) {
+    const [file = "", module = ""] = line.split(" ");
+    // rsyslog loads a module once, with one set of parameters, so that ours would not be the file's.
+    clashes.add(
+      `${host}: ${file} loads rsyslog's ${module}, which convocate needs with parameters of its own: take it out of there`,
+    );
   }
   if (docker.trim() !== "")
     clashes.add(
@@ -43,10 +62,11 @@ export function parseClashes(host: string, stdout: string, wanted: readonly Want
 export async function refuseClashes(
   connection: Connection,
   wanted: readonly WantedPort[],
+  rsyslogModules: readonly string[],
   signal?: AbortSignal,
 ): Promise<void> {
-  const ports = wanted.map(({ port }) => String(port));
-  const { stdout } = await runScript(connection, LOOK, ports, withSignal(signal));
+  const args = [rsyslogModules.join(" "), ...wanted.map(({ port }) => String(port))];
+  const { stdout } = await runScript(connection, LOOK, args, withSignal(signal));
   const clashes = parseClashes(connection.host.name, stdout, wanted);
   if (clashes.length > 0) throw new ConvocateError("REFUSED", clashes.join("\n"));
 }

@@ -1,6 +1,6 @@
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
-import { writeEntries } from "./files.js";
+import { removeEntries, writeEntries } from "./files.js";
 import { runScript, withSignal } from "./script.js";
 import { bringUp } from "./systemd.js";
 
@@ -54,7 +54,8 @@ export function parseDaemon(stdout: string): DaemonFound {
     file: { systemdCgroups: execOptions(file).includes(CGROUP_OPTION), liveRestore: file["live-restore"] === true },
     live: driver ? { systemdCgroups: driver === "systemd", liveRestore: liveRestore === "true" } : null,
     enabled: enabled.trim() === "enabled",
-    text: text.trim(),
+    // Less the line end that READ adds.
+    text: text.replace(/\n$/, ""),
   };
 }
 
@@ -76,14 +77,30 @@ export async function readDaemon(connection: Connection, signal?: AbortSignal): 
 }
 
 /**
- * Makes the daemon so. A reload turns live-restore on, so that containers outlive the restart that a new cgroup driver
+ * Puts daemon.json back as it was before ours, unless somebody changed it since. The daemon itself goes on: what it runs is
+ * not ours, and its next start reads the file.
+ */
+export async function putDaemonFileBack(connection: Connection, before: string, signal?: AbortSignal): Promise<void> {
+  const { text } = await readDaemon(connection, signal);
+  if (text !== mergeDaemonFile(before, connection.host.name)) return;
+  if (before.trim() === "") await removeEntries(connection, [DAEMON_JSON], signal);
+  else
+    await writeEntries(
+      connection,
+      { [DAEMON_JSON]: { type: "file", content: before, mode: "0644", owner: "root", group: "root" } },
+      signal,
+    );
+}
+
+/**
+ * Makes the daemon so, and tells how it was. A reload turns live-restore on, so that containers outlive the restart that a new cgroup driver
  * wants; without a change there is no restart.
  */
 export async function setUpDaemon(
   connection: Connection,
   progress: (message: string) => void,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<DaemonFound> {
   const options = { timeoutMs: 120_000, ...withSignal(signal) };
   const found = await readDaemon(connection, signal);
   if (!found.file.systemdCgroups || !found.file.liveRestore) {
@@ -94,11 +111,12 @@ export async function setUpDaemon(
   if (!found.enabled) await connection.run(["systemctl", "enable", "docker.service"], options);
   if (!found.live) {
     await bringUp(connection, "start", "docker.service", signal);
-    return;
+    return found;
   }
   if (!found.live.liveRestore) await connection.run(["systemctl", "reload", "docker.service"], options);
   if (!found.live.systemdCgroups) {
     progress("restarting Docker for the systemd cgroup driver");
     await bringUp(connection, "restart", "docker.service", signal);
   }
+  return found;
 }

@@ -13,8 +13,9 @@ export interface HostFacts {
   cgroup: "v1" | "v2";
 }
 
-const FACTS = `
-. /etc/os-release
+/** Of another os-release than the host's, when its argument names one. */
+export const FACTS = `
+. "\${1:-/etc/os-release}"
 echo "os=\${ID:-unknown} \${VERSION_ID:-0}"
 echo "arch=$(uname -m)"
 echo "cpus=$(nproc --all)"

@@ -6,6 +6,7 @@ export const RULE = /^\d{1,5}(\/(tcp|udp))?$/;
 
 export const allowArgv = (rule: string): string[] => ["ufw", "allow", rule, "comment", "convocate"];
 export const deleteArgv = (rule: string): string[] => ["ufw", "--force", "delete", "allow", rule];
+export const disableArgv = (): string[] => ["ufw", "--force", "disable"];
 export const enableArgv = (): string[] => ["ufw", "--force", "enable"];
 
 export interface FirewallFound {
@@ -60,13 +61,19 @@ export async function readFirewall(
 
 /**
  * Opens the wanted ports, then turns the firewall on: first of all the ports sshd listens on, whatever the inventory says,
- * so that nobody is locked out. Rules of others stay. One after another: ufw has one lock.
+ * so that nobody is locked out. Rules of others stay. One after another: ufw has one lock. Tells how it was.
  */
-export async function openPorts(connection: Connection, rules: readonly string[], signal?: AbortSignal): Promise<void> {
+export async function openPorts(
+  connection: Connection,
+  rules: readonly string[],
+  signal?: AbortSignal,
+): Promise<FirewallFound> {
   const found = await readFirewall(connection, "sshd", signal);
   const ssh = (found.sshPorts.length > 0 ? found.sshPorts : [22]).map((port) => `${port}/tcp`);
   const missing = [...new Set([...ssh, ...rules])].filter((rule) => !found.allowed.includes(rule));
-  const options = { timeoutMs: 60_000, ...withSignal(signal) };
+  // Python and some fifty calls of iptables: a minute was not enough on a machine with thirty times its load.
+  const options = { timeoutMs: 300_000, ...withSignal(signal) };
   for (const rule of missing) await connection.run(allowArgv(rule), options);
   if (!found.active) await connection.run(enableArgv(), options);
+  return found;
 }

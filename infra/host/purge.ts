@@ -34,6 +34,8 @@ if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
   networks=$(docker network ls --quiet --filter name='^convocate$')
   [ -z "$networks" ] || docker network rm -- $networks >/dev/null
 fi
+# The sessions' slice stays as long as systemd has a reason; there is none left.
+systemctl stop convocate.slice 2>/dev/null || :
 rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
   /run/convocate-image.lock \
   /var/spool/rsyslog/convocate-*

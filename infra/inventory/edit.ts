@@ -9,11 +9,9 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { dirname, resolve } from "node:path";
 import { isMap, isSeq, type Document, type YAMLMap } from "yaml";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { InventoryDocument } from "./document.js";
-import { KnownHosts } from "./knownHosts.js";
 import { badInventory } from "./problem.js";
 
 /** What an edit may say of a host; what is left out stays as it is. */
@@ -66,22 +64,6 @@ export class InventoryEdit {
   /** Every entry of a role. */
   all(role: Role): RawEntry[] {
     return this.#entries(role).map((map) => asEntry(role, map));
-  }
-
-  /** Whether the inventory knows a host key for the entry, itself or in its knownHosts file. */
-  isPinned(entry: RawEntry): boolean {
-    if (entry.hostKey !== undefined || entry.address === "local") return true;
-    const file = this.#document.get("knownHosts");
-    if (typeof file !== "string") return false;
-    const path = resolve(dirname(this.path), file);
-    const port = entry.port ?? this.defaultPort();
-    return existsSync(path) && new KnownHosts(readFileSync(path, "utf8")).keysOf(entry.address, port).length > 0;
-  }
-
-  /** tcp port of sshd for hosts that name none. */
-  defaultPort(): number {
-    const port = this.#document.getIn(["defaults", "port"]);
-    return typeof port === "number" ? port : 22;
   }
 
   /** The entry of this role that has this name or this address. */

@@ -78,6 +78,85 @@ defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A
     expect(inventory.service).toEqual({ user: "claude", uid: 1337, gid: 1337, home: "/home/claude" });
   });
 
+  test("hooks of the defaults come before a host's own", () => {
+    const inventory = parseInventory(
+      `cluster: c
+defaults: { hooks: [{ name: all, run: "echo all" }] }
+shell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }
+agents:
+  - name: a
+    address: 10.0.0.2
+    hostKey: ${KEY}
+    hooks: [{ name: mine, run: "join $TOKEN", secrets: { TOKEN: token } }]
+`,
+      join(directory, "hooks.yaml"),
+    );
+    expect(inventory.shell.hooks).toEqual([{ name: "all", run: "echo all", secrets: {} }]);
+    expect(inventory.agents[0]?.hooks).toEqual([
+      { name: "all", run: "echo all", secrets: {} },
+      { name: "mine", run: "join $TOKEN", secrets: { TOKEN: "token" } },
+    ]);
+  });
+
+  test("a jump host is logged in to as the inventory says, and a host may do without the one of the defaults", () => {
+    const inventory = parseInventory(
+      `cluster: c
+defaults: { user: admin, identityFile: /k, jump: { address: 192.0.2.1, hostKey: ${KEY2} } }
+shell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }
+agents: [{ name: a, address: 10.0.0.2, hostKey: ${KEY}, jump: none }]
+`,
+      join(directory, "jump.yaml"),
+    );
+    expect(inventory.shell.host).toMatchObject({
+      jump: { address: "192.0.2.1", port: 22, user: "admin", hostKeys: [KEY2], identityFile: "/k" },
+    });
+    expect(inventory.agents[0]?.host).not.toHaveProperty("jump");
+  });
+
+  describe("addresses that are names in the ssh configuration", () => {
+    const sshConfig = (): string =>
+      file(
+        "ssh_config",
+        `Host worker\n  HostName 10.0.0.7\n  User me\n  Port 2222\n  IdentityFile ~/.ssh/work\n  ProxyJump you@bastion:2200\n` +
+          `Host two-jumps\n  ProxyJump a,b\nHost by-command\n  ProxyCommand nc %h %p\n`,
+      );
+    const parsed = (rest: string): ReturnType<typeof parseInventory> =>
+      parseInventory(
+        `cluster: c\nsshConfig: ${sshConfig()}\nknownHosts: ${file("kh", `[bastion]:2200 ${KEY2}\n[worker]:2222,worker,10.0.0.8 ${KEY}\n`)}\n${rest}`,
+        join(directory, "ssh.yaml"),
+      );
+
+    test("are what ssh makes of them", () => {
+      const { host, clusterAddress } = parsed("shell: { name: s, address: worker }\n").shell;
+      expect(clusterAddress).toBe("10.0.0.7");
+      expect(host).toEqual({
+        via: "ssh",
+        name: "s",
+        address: "10.0.0.7",
+        port: 2222,
+        user: "me",
+        hostKeys: [KEY],
+        identityFile: join(homedir(), ".ssh/work"),
+        jump: { address: "bastion", port: 2200, user: "you", hostKeys: [KEY2] },
+      });
+    });
+
+    test("and the inventory's own words count more", () => {
+      const { host } = parsed(
+        "defaults: { user: admin }\nshell: { name: s, address: worker, port: 22, jump: none }\n",
+      ).shell;
+      expect(host).toMatchObject({ address: "10.0.0.7", port: 22, user: "admin" });
+      expect(host).not.toHaveProperty("jump");
+    });
+
+    test("what cannot be done of them is told with the line", () => {
+      const agent = (name: string): string => `agents: [{ name: a, address: ${name}, hostKey: ${KEY} }]\n`;
+      const problem = (name: string) => () => parsed(`shell: { name: s, address: 10.0.0.8 }\n${agent(name)}`);
+      expect(problem("two-jumps")).toThrow(/:5:30: agents\[0\] \(a\) has ProxyJump a,b in the ssh configuration/);
+      expect(problem("by-command")).toThrow(/has a ProxyCommand in the ssh configuration, which is not run here/);
+    });
+  });
+
   test("local needs no key, and alone no address", () => {
     const inventory = parseInventory(
       "cluster: one\nshell: { name: me, address: local }\nagents: [{ name: me, address: local }]\n",
@@ -128,6 +207,29 @@ agents:
       "15:17: agents[2].cpuPercent is 0: must be a percentage, 1 to 100",
       '16:22: agents[2].session.sudo is "yes": must be true or false',
       "16:29: unknown key agents[2].session.bogus: remove it; known here: sudo, env, memoryBytes, pids, cpus, diskBytes",
+    ]);
+  });
+
+  test("hooks that cannot be are told with their lines", () => {
+    const text = `cluster: c
+shell:
+  name: s
+  address: 10.0.0.1
+  hostKey: ${KEY}
+  hooks:
+    - { name: one, run: "" }
+    - { name: One, run: "true" }
+    - { name: three, command: "true" }
+    - { name: one, run: "true", secrets: { "A B": x, C: "convocate:y z" } }
+`;
+    expect(problemsOf(text).map((line) => line.replace(/ must be .*/, ""))).toEqual([
+      expect.stringContaining('7:25: shell.hooks[0].run is "":'),
+      expect.stringContaining("8:15: shell.hooks[1].name"),
+      "9:7: shell.hooks[2].run is missing: add it",
+      expect.stringContaining("9:22: unknown key shell.hooks[2].command"),
+      "10:15: shell.hooks[3].name is one, the name of shell.hooks[0] too: give it another",
+      expect.stringContaining("10:"),
+      expect.stringContaining("10:"),
     ]);
   });
 

@@ -5,6 +5,7 @@ import { ConvocateError } from "../../runtime/domain/index.js";
 import type { HostAddress } from "../connection/types.js";
 import { InventoryDocument } from "./document.js";
 import { KnownHosts } from "./knownHosts.js";
+import { Logins } from "./login.js";
 import { badInventory, pathText, type Problem } from "./problem.js";
 import { crossProblems } from "./rules.js";
 import { InventoryFile } from "./schema.js";
@@ -20,7 +21,12 @@ export interface InventoryHost {
   sshPort: number;
   /** As `Europe/Berlin`; the host keeps its own when left out. */
   timeZone?: string;
+  /** In the order in which they run; none when left out. */
+  hooks?: InventoryHook[];
 }
+
+/** A command of the operator's own: a script for root's `sh -eu`, and which of the stack's secrets its environment has. */
+export type InventoryHook = NonNullable<InventoryFile["shell"]["hooks"]>[number];
 
 export interface InventoryShell extends InventoryHost {
   statusPort: number;
@@ -86,7 +92,7 @@ export function hostsOf(inventory: Inventory): InventoryHost[] {
 }
 
 class Resolver {
-  readonly #knownHosts: KnownHosts;
+  readonly #logins: Logins;
   readonly #missingKnownHosts: string | undefined;
 
   constructor(
@@ -103,7 +109,7 @@ class Resolver {
         this.#missingKnownHosts = at;
       }
     }
-    this.#knownHosts = new KnownHosts(text);
+    this.#logins = new Logins(file, new KnownHosts(text), (path) => this.#absolute(path));
   }
 
   resolve(problems: Problem[]): Inventory {
@@ -140,34 +146,26 @@ class Resolver {
   #host(entry: HostFile, path: (string | number)[], problems: Problem[]): InventoryHost {
     const { defaults } = this.file;
     const { name } = entry;
-    const sshPort = entry.port ?? defaults.port ?? 22;
     const timeZone = entry.timeZone ?? defaults.timeZone;
-    const zone = timeZone === undefined ? {} : { timeZone };
-    if (entry.address === "local")
-      return {
-        name,
-        host: { via: "local", name },
-        clusterAddress: entry.clusterAddress ?? "127.0.0.1",
-        sshPort,
-        ...zone,
-      };
-    const identityFile = entry.identityFile ?? defaults.identityFile;
-    const hostKeys = entry.hostKey ? [keyOnly(entry.hostKey)] : this.#knownHosts.keysOf(entry.address, sshPort);
-    if (hostKeys.length === 0) problems.push(this.#missingKey(name, path));
+    const hooks = [...(defaults.hooks ?? []), ...(entry.hooks ?? [])];
+    const sudo = entry.sudoPasswordFile ?? defaults.sudoPasswordFile;
+    const settings = { ...(timeZone !== undefined && { timeZone }), ...(hooks.length > 0 && { hooks }) };
+    const named = { name, ...(sudo !== undefined && { sudoPasswordFile: this.#absolute(sudo) }) };
+    if (entry.address === "local") {
+      const host = { ...named, via: "local" } as const;
+      const sshPort = entry.port ?? defaults.port ?? 22;
+      return { name, host, clusterAddress: entry.clusterAddress ?? "127.0.0.1", sshPort, ...settings };
+    }
+    const login = this.#logins.of(entry, (message) => {
+      problems.push(this.document.problem([...path, "address"], `${pathText(path)} (${name}) ${message}`));
+    });
+    if (login.hostKeys.length === 0) problems.push(this.#missingKey(name, path));
     return {
       name,
-      host: {
-        via: "ssh",
-        name,
-        address: entry.address,
-        port: sshPort,
-        user: entry.user ?? defaults.user ?? "root",
-        hostKeys,
-        ...(identityFile !== undefined && { identityFile: this.#absolute(identityFile) }),
-      },
-      clusterAddress: entry.clusterAddress ?? entry.address,
-      sshPort,
-      ...zone,
+      host: { via: "ssh", ...named, ...login },
+      clusterAddress: entry.clusterAddress ?? login.address,
+      sshPort: login.port,
+      ...settings,
     };
   }
 
@@ -186,11 +184,6 @@ class Resolver {
   #absolute(path: string): string {
     return resolve(dirname(this.path), path.replace(/^~(?=\/|$)/, homedir()));
   }
-}
-
-/** Type and key without the comment, so that editing a comment changes no resource. */
-function keyOnly(line: string): string {
-  return line.split(" ").slice(0, 2).join(" ");
 }
 
 function sameMachine(a: HostAddress, b: HostAddress): boolean {

@@ -3,9 +3,11 @@ import type { InventoryDocument } from "./document.js";
 import { pathText, type Problem } from "./problem.js";
 
 type Path = (string | number)[];
-interface RawHost {
+interface RawNamed {
   path: Path;
   name: unknown;
+}
+interface RawHost extends RawNamed {
   address: unknown;
   port: unknown;
   clusterAddress: unknown;
@@ -35,7 +37,7 @@ export function crossProblems(document: InventoryDocument): Problem[] {
   const list = Array.isArray(raw["agents"]) ? raw["agents"] : [];
   const agents = list.map((value: unknown, i) => host(value, ["agents", i], "agentPort", AGENT_PORT));
 
-  const names = (first: RawHost, second: RawHost): Problem[] =>
+  const names = (first: RawNamed, second: RawNamed): Problem[] =>
     first.name === second.name && typeof first.name === "string"
       ? [
           document.problem(
@@ -78,7 +80,13 @@ export function crossProblems(document: InventoryDocument): Problem[] {
         ]
       : [];
 
+  const defaultHooks = hooksAt(asMap(raw["defaults"]), ["defaults"]);
+  const hooks = (value: unknown, path: Path): Problem[] =>
+    pairs([...defaultHooks, ...hooksAt(asMap(value), path)]).flatMap(([a, b]) => names(a, b));
+
   return [
+    ...hooks(raw["shell"], ["shell"]),
+    ...list.flatMap((value: unknown, i) => hooks(value, ["agents", i])),
     ...agents.flatMap((agent) => (sameMachine(shell, agent) ? [] : names(shell, agent))),
     ...pairs(agents).flatMap(([a, b]) => [...names(a, b), ...machines(a, b), ...services(a, b)]),
     ...[shell, ...agents].flatMap(local),
@@ -91,6 +99,11 @@ function sameMachine(a: RawHost, b: RawHost): boolean {
 
 function placeOf(host: RawHost): string {
   return host.address === "local" ? "local" : `${String(host.address)}:${String(host.port)}`;
+}
+
+function hooksAt(map: Record<string, unknown>, path: Path): RawNamed[] {
+  const list = Array.isArray(map["hooks"]) ? map["hooks"] : [];
+  return list.map((value: unknown, i) => ({ path: [...path, "hooks", i], name: asMap(value)["name"] }));
 }
 
 function pairs<T>(items: readonly T[]): [T, T][] {

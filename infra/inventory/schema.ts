@@ -39,14 +39,52 @@ function isEgress(text: string): boolean {
 
 const EnvValue = z.string().regex(/^[^\0]*$/, "must not have a NUL in it");
 
+const User = z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/, "must be a user's name");
+/** A host key, pinned; else the inventory's `knownHosts` file must have it. */
+const PublicKey = z
+  .string()
+  .regex(
+    /^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|rsa-sha2-(256|512)) [A-Za-z0-9+/=]+( .*)?$/,
+    "must be an OpenSSH public key line",
+  );
+
+/** The host to go through where others cannot be reached directly, as ssh's ProxyJump. */
+const Jump = z.strictObject({
+  address: Reachable,
+  port: Port.optional(),
+  user: User.optional(),
+  identityFile: z.string().min(1).optional(),
+  hostKey: PublicKey.optional(),
+});
+
+/** A command of the operator's own. */
+const Hook = z.strictObject({
+  name: Name,
+  /** What root's `sh -eu` runs, once the host is provisioned. */
+  run: z
+    .string()
+    .min(1)
+    .regex(/^[^\0]*$/, "must not have a NUL in it"),
+  /** Environment variables by the names of the stack's secrets (`pulumi config set --secret convocate:NAME`). */
+  secrets: z
+    .record(EnvName, z.string().regex(/^[A-Za-z0-9_.-]+$/, "must be a name in the stack's config, without convocate:"))
+    .default({}),
+});
+
 /** What every host may say, and `defaults` for all of them. */
 const HostSettings = z.strictObject({
   /** Login user; root, or one who may sudo. Default root. */
-  user: z.string().regex(/^[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}$/, "must be a user's name"),
+  user: User,
   /** tcp port of sshd. Default 22. */
   port: Port,
   /** Private key file, relative to the inventory; the SSH agent when left out. */
   identityFile: z.string().min(1),
+  /** File whose first line is the password that sudo asks the login user for, relative to the inventory; mode 0600. */
+  sudoPasswordFile: z.string().min(1),
+  /** `none` for a host that is reached directly though `defaults` or ~/.ssh/config name a jump host. */
+  jump: z.union([z.literal("none"), Jump], { error: "must be none, or address, port, user, identityFile and hostKey" }),
+  /** Run in this order; a host's own follow those of `defaults`. */
+  hooks: z.array(Hook).max(20),
   /** As `Europe/Berlin`; what the host has when left out. */
   timeZone: z.string().regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, "must be a time zone, as Europe/Berlin"),
 });
@@ -80,13 +118,7 @@ const HostIdentity = z.strictObject({
   address: Address,
   /** Where the cluster's other hosts reach it. Default the address; needed for a `local` host with others beside it. */
   clusterAddress: Reachable.optional(),
-  /** Pinned, as an OpenSSH public key line; else the inventory's `knownHosts` file must have it. */
-  hostKey: z
-    .string()
-    .regex(
-      /^(ssh-ed25519|ecdsa-sha2-nistp(256|384|521)|ssh-rsa|rsa-sha2-(256|512)) [A-Za-z0-9+/=]+( .*)?$/,
-      "must be an OpenSSH public key line",
-    ),
+  hostKey: PublicKey,
 });
 
 const Shell = HostIdentity.partial({ hostKey: true })
@@ -108,6 +140,8 @@ export const InventoryFile = z.strictObject({
   cluster: Name,
   /** OpenSSH known_hosts file with the hosts' pinned keys, relative to the inventory. */
   knownHosts: z.string().min(1).optional(),
+  /** OpenSSH client configuration for hosts whose address is a name, relative to the inventory. */
+  sshConfig: z.string().min(1).default("~/.ssh/config"),
   shell: Shell,
   agents: z.array(Agent).max(50).default([]),
   defaults: HostSettings.extend(AgentOnly.shape).partial().default({}),

@@ -27,11 +27,14 @@ export function checkStackName(stack: string): string {
  * provider and convocate-host all find it here, so that they speak of the same hosts.
  */
 export function inventoryPath(root: string, stack: string): string {
+  return resolve(root, stackSetting(root, stack, "convocate:inventory") ?? `infra/stacks/${stack}.yaml`);
+}
+
+/** A plain setting of Pulumi.<stack>.yaml; undefined when it is not there, or a secret. */
+export function stackSetting(root: string, stack: string, key: string): string | undefined {
   const config = join(root, `Pulumi.${checkStackName(stack)}.yaml`);
-  let named: unknown;
-  if (existsSync(config)) {
-    const settings = parse(readFileSync(config, "utf8")) as { config?: Record<string, unknown> } | null;
-    named = settings?.config?.["convocate:inventory"];
-  }
-  return resolve(root, typeof named === "string" ? named : `infra/stacks/${stack}.yaml`);
+  if (!existsSync(config)) return undefined;
+  const settings = parse(readFileSync(config, "utf8")) as { config?: Record<string, unknown> } | null;
+  const value = settings?.config?.[key];
+  return typeof value === "string" ? value : undefined;
 }

@@ -1,6 +1,6 @@
-import { ConvocateError } from "../../runtime/domain/index.js";
+import { ConvocateError, ERROR_CODES, isErrorCode } from "../../runtime/domain/index.js";
 import type { Difference, Lifecycle } from "../resources/lifecycle.js";
-import { HostGone, namedHosts, REACHED_AT, type HostBook, type OpenHosts, type Remembered } from "./hosts.js";
+import { HostGone, namedHosts, REACHED_AT, UNASKED, type HostBook, type OpenHosts, type Remembered } from "./hosts.js";
 import { propertyPath, topProperty, UNKNOWN, type Decoded, type Plain } from "./values.js";
 
 export interface CheckFailure {
@@ -21,11 +21,14 @@ export interface Result {
 export class Adapter {
   readonly #lifecycles: ReadonlyMap<string, Lifecycle>;
   readonly #cancel = new AbortController();
+  readonly #warned = new Set<string>();
 
   constructor(
     lifecycles: readonly Lifecycle[],
     private readonly hosts: HostBook,
     private readonly progress: (urn: string, message: string) => void,
+    private readonly warn: (urn: string, message: string) => void,
+    private readonly purge = false,
   ) {
     this.#lifecycles = new Map(lifecycles.map((lifecycle) => [lifecycle.kind, lifecycle]));
   }
@@ -45,6 +48,7 @@ export class Adapter {
 
   diff(urn: string, olds: Decoded, news: Decoded): Difference[] {
     const lifecycle = this.#lifecycle(urn);
+    if (unaskedOf(olds.plain)) return [{ path: UNASKED, kind: "change" }];
     const state = { ...olds, plain: namedHosts(olds.plain).plain };
     if (news.unknowns.length > 0) return this.#diffWithUnknowns(lifecycle, state, news);
     const parsed = lifecycle.inputs.safeParse(news.plain);
@@ -68,6 +72,8 @@ export class Adapter {
     const lifecycle = this.#lifecycle(urn);
     const secrets = new Set([...lifecycle.secretOutputs, ...news.secrets]);
     if (preview) {
+      const unasked = unaskedOf(state.plain);
+      if (unasked) throw unasked;
       const unknown = (lifecycle.volatileOutputs ?? []).map((name): [string, unknown] => [name, UNKNOWN]);
       return { values: { ...state.plain, ...Object.fromEntries<unknown>(unknown) }, secrets };
     }
@@ -91,7 +97,12 @@ export class Adapter {
       return seen && { values: withHosts(seen, hosts), secrets };
     } catch (thrown) {
       if (thrown instanceof HostGone) return { values: state.plain, secrets };
-      throw thrown;
+      // A read that fails would end the whole refresh, and with it what the other hosts want.
+      if (!(thrown instanceof ConvocateError) || ERROR_CODES[thrown.code] !== ERROR_CODES.UNREACHABLE) throw thrown;
+      // A host has many resources, and one reason.
+      if (!this.#warned.has(thrown.message)) this.warn(urn, `${thrown.code}: ${thrown.message}`);
+      this.#warned.add(thrown.message);
+      return { values: { ...state.plain, [UNASKED]: { code: thrown.code, message: thrown.message } }, secrets };
     }
   }
 
@@ -130,7 +141,7 @@ export class Adapter {
 
   #context(urn: string, pool: OpenHosts): Parameters<Lifecycle["read"]>[2] {
     this.#cancel.signal.throwIfAborted();
-    return { pool, signal: this.#cancel.signal, progress: (message) => this.progress(urn, message) };
+    return { pool, signal: this.#cancel.signal, purge: this.purge, progress: (message) => this.progress(urn, message) };
   }
 
   /**
@@ -160,6 +171,13 @@ export class Adapter {
       ...rest.map((property): Difference => ({ path: property, kind: "change" })),
     ];
   }
+}
+
+/** Why the host of a state could not be asked, when it could not. */
+function unaskedOf(plain: Plain): ConvocateError | undefined {
+  const why = plain[UNASKED] as { code?: unknown; message?: unknown } | undefined;
+  if (!why) return undefined;
+  return new ConvocateError(isErrorCode(why.code) ? why.code : "UNREACHABLE", String(why.message));
 }
 
 function withHosts(state: object, hosts: OpenHosts): object {

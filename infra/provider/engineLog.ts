@@ -5,7 +5,7 @@ import pb from "@pulumi/pulumi/proto/engine_pb.js";
 /** Progress is for eyes: an engine that is slow to take it loses lines, it does not fill our memory. */
 const MAX_WAITING = 100;
 
-/** Lines of progress, shown by the engine beside a resource while it is worked on, and kept nowhere. */
+/** What the engine shows beside a resource: progress while it is worked on, and warnings. */
 export class EngineLog {
   readonly #client: InstanceType<typeof engineGrpc.EngineClient> | undefined;
   #waiting = 0;
@@ -16,14 +16,18 @@ export class EngineLog {
   }
 
   progress(urn: string, message: string): void {
+    this.#say(new pb.LogRequest().setSeverity(pb.LogSeverity.INFO).setEphemeral(true), urn, message);
+  }
+
+  /** Kept among what the engine says at its end. */
+  warn(urn: string, message: string): void {
+    this.#say(new pb.LogRequest().setSeverity(pb.LogSeverity.WARNING), urn, message);
+  }
+
+  #say(request: pb.LogRequest, urn: string, message: string): void {
     if (!this.#client || this.#waiting >= MAX_WAITING) return;
     this.#waiting++;
-    const request = new pb.LogRequest()
-      .setSeverity(pb.LogSeverity.INFO)
-      .setUrn(urn)
-      .setMessage(message)
-      .setEphemeral(true);
-    this.#client.log(request, () => this.#waiting--);
+    this.#client.log(request.setUrn(urn).setMessage(message), () => this.#waiting--);
   }
 
   close(): void {

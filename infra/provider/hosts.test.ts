@@ -54,7 +54,13 @@ const here: Lifecycle<Here, Here> = {
 };
 const URN = "urn:pulumi:dev::convocate::convocate:index:Here::agent-1/here";
 const decoded = (plain: object): Decoded => ({ plain: plain as Plain, secrets: new Set(), unknowns: [] });
-const adapter = (book: HostBook): Adapter => new Adapter([here], book, () => undefined);
+const adapter = (book: HostBook): Adapter =>
+  new Adapter(
+    [here],
+    book,
+    () => undefined,
+    () => undefined,
+  );
 
 test("a host is dialled as the inventory of the URN's stack says now, and that is remembered", async () => {
   const pool = fakePool();
@@ -123,4 +129,27 @@ test("a host that is gone is not dialled: reads leave the state, deletes forget,
   await adapter(book).delete(URN, state);
   await expect(adapter(book).create(URN, state, false)).rejects.toThrow("gone");
   expect(pool.dialled).toEqual([]);
+});
+
+test("a host that cannot be asked leaves its resources as they were, says so, and the step that follows fails with why", async () => {
+  const pool = fakePool(["192.0.2.1"]);
+  const warned: string[] = [];
+  const book = new HostBook(pool, () => [at("agent-1", "192.0.2.1")]);
+  const asked = new Adapter(
+    [here],
+    book,
+    () => undefined,
+    (_urn, message) => warned.push(message),
+  );
+  const old = decoded({ host: "agent-1" });
+  const seen = await asked.read(URN, old, old);
+  expect(warned).toEqual(["TIMEOUT: agent-1: no answer"]);
+  expect(seen?.values).toMatchObject({ host: "agent-1" });
+  const unasked = decoded(seen!.values);
+  expect(asked.diff(URN, unasked, old)).toEqual([{ path: "unasked", kind: "change" }]);
+  for (const preview of [true, false])
+    await expect(asked.update(URN, unasked, old, preview)).rejects.toMatchObject({ code: "TIMEOUT" });
+  // Once it answers again, what was remembered of its silence is gone.
+  const again = new HostBook(fakePool(), () => [at("agent-1", "192.0.2.1")]);
+  expect((await adapter(again).read(URN, unasked, old))?.values).not.toHaveProperty("unasked");
 });

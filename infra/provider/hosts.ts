@@ -12,6 +12,12 @@ export type ReadHosts = (stack: string) => readonly HostAddress[];
 /** Output that every resource with a host has: how it was reached, for the day the inventory no longer names the host. */
 export const REACHED_AT = "reachedAt";
 
+/**
+ * Output of a resource whose host could not be asked at the last read, with why: the others must not wait for it, and the
+ * step that would then be made of this one fails with it.
+ */
+export const UNASKED = "unasked";
+
 /** A host that did not answer is not asked again for each of its resources. */
 const SILENT_MS = 20_000;
 
@@ -103,7 +109,7 @@ export class HostGone extends ConvocateError {
  * remembered, as is what was remembered before.
  */
 export function namedHosts(plain: Plain): { plain: Plain; remembered: Remembered } {
-  const { [REACHED_AT]: before, ...rest } = plain;
+  const { [REACHED_AT]: before, [UNASKED]: _why, ...rest } = plain;
   const remembered: Record<string, HostAddress> = { ...(before as Remembered | undefined) };
   const named = Object.entries(rest).map(([key, value]): [string, unknown] => {
     if (!isAddress(value)) return [key, value];

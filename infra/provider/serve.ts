@@ -14,6 +14,8 @@ const provider = await startProvider({
   readHosts: (stack) => hostsOf(readInventory(inventoryPath(checkoutRoot(), stack))).map(({ host }) => host),
   // `convocate-host remove --force` of a host that will not come back.
   gone: (process.env["CONVOCATE_GONE_HOSTS"] ?? "").split(",").filter((name) => name !== ""),
+  // `convocate-host remove --purge`.
+  purge: process.env["CONVOCATE_PURGE"] === "true",
   engineAddress: process.argv[2],
 });
 

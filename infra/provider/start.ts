@@ -20,11 +20,19 @@ export async function startProvider(options: {
   readHosts: ReadHosts;
   /** Hosts that are gone for good. */
   gone?: readonly string[];
+  /** Hosts are to be as they were: deletes put their own settings back. */
+  purge?: boolean;
   engineAddress?: string | undefined;
 }): Promise<RunningProvider> {
   const log = new EngineLog(options.engineAddress);
   const hosts = new HostBook(options.pool, options.readHosts, options.gone);
-  const adapter = new Adapter(options.lifecycles, hosts, (urn, message) => log.progress(urn, message));
+  const adapter = new Adapter(
+    options.lifecycles,
+    hosts,
+    (urn, message) => log.progress(urn, message),
+    (urn, message) => log.warn(urn, message),
+    options.purge,
+  );
   const server = providerServer(adapter);
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) => {

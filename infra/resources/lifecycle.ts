@@ -23,6 +23,11 @@ export interface Hosts {
 export interface LifecycleContext {
   pool: Hosts;
   signal: AbortSignal;
+  /**
+   * The operator wants the host as it was: a delete also puts back settings of the host's own that a create changed, as far
+   * as the state remembers them.
+   */
+  purge?: boolean;
   /** A line of progress, shown by the engine beside the resource; never a secret. */
   progress: (message: string) => void;
 }

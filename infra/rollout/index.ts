@@ -1,3 +1,4 @@
+export { configure, type Setting } from "./config.js";
 export type { Difference, Operation, ResourceName, RolloutEvent } from "./events.js";
 export { baseOf, excluded } from "./exclude.js";
 export { destroy, plan, rollout, type Plan, type PlannedChange } from "./plan.js";

@@ -20,7 +20,7 @@ export interface RolloutOptions {
 }
 
 /** The stack of this checkout, made when there is none, on the same state as `script/pulumi`. */
-async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
+export async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
   const root = checkoutRoot();
   const { pulumi, variables } = await pulumiEnvironment(root, checkStackName(name), signal);
   // Pulumi's SDK takes half a second to load; `--help` does not wait for it.
@@ -53,8 +53,21 @@ export async function runOnStack(operation: "preview" | "up" | "destroy", option
     else await stack.destroy({ ...engineOptions, suppressOutputs: true });
   } catch (thrown) {
     if (signal?.aborted) throw new ConvocateError("INTERRUPTED", "interrupted: run it again to complete it");
-    throw combined(errors) ?? engineError(thrown);
+    throw combined(errors) ?? lockedError(thrown, options.stack) ?? engineError(thrown);
   }
+}
+
+/** Somebody else's lock on the stack: a dead process's on this machine was taken away before (script/pulumi). */
+function lockedError(thrown: unknown, stack: string): ConvocateError | undefined {
+  if (!(thrown instanceof Error) || thrown.name !== "ConcurrentUpdateError") return undefined;
+  const [, owner, pid, since] = /created by (\S+) \(pid (\d+)\) at (\S+)/.exec(thrown.message) ?? [];
+  const who = owner === undefined ? "another Pulumi" : `process ${pid ?? ""} (${owner}, since ${since ?? ""})`;
+  return new ConvocateError(
+    "REFUSED",
+    `stack ${stack} is being worked on by ${who}: wait for it, or, if it is there no more: ` +
+      `script/pulumi cancel --yes --stack ${stack}`,
+    { cause: thrown },
+  );
 }
 
 /** Pulumi's own failures come as a whole transcript; its last `error:` line is what they mean. */

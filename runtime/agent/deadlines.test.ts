@@ -3,7 +3,6 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { ManualClock } from "../../test/agent/manual-clock.js";
 import { SessionsRig, createParams } from "../../test/agent/sessions-rig.js";
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
-import { OPS } from "../protocol/rpc/ops.js";
 import { DockerPulse } from "./containers/pulse.js";
 import { Deadlines, OPERATION_MS } from "./deadlines.js";
 import { rpcHandlers } from "./handlers.js";
@@ -59,7 +58,6 @@ test("with a Docker that hangs every operation that needs it is told so within 1
     ["kill", handlers.kill({ id: second.id })],
     ["delete", handlers.delete({ id: third.id })],
     ["create", handlers.create(createParams({ start: true }))],
-    ["logs", handlers.logs(OPS.logs.params.parse({ id }))],
     ["capacity", handlers.capacity({})],
   ];
   const all = await settled(Promise.allSettled(operations.map(([, work]) => work)));

@@ -15,7 +15,7 @@ export function rpcHandlers(parts: {
   capacity: Pick<CapacityReport, "now">;
   deadlines: Deadlines;
   /** What a running session's terminal shows. */
-  screen: (id: SessionId) => Promise<string[]>;
+  screen: (id: SessionId, options: { styled: boolean }) => Promise<string[]>;
   transfers: Pick<Transfers, "handlers">;
   currentImage: () => string | null;
   clock: Clock;
@@ -51,11 +51,11 @@ export function rpcHandlers(parts: {
     edit: (params) => deadlines.within("edit", OPERATION_MS, () => sessions.edit(params)),
     clone: (params) => deadlines.within("clone", COPY_MS, (signal) => sessions.clone(params, signal)),
     override: (params) => deadlines.within("override", OPERATION_MS, () => sessions.override(params)),
-    logs: async (params) => ({ lines: await deadlines.withDocker("logs", () => sessions.logs(params)) }),
+    logs: async (params) => ({ lines: await deadlines.within("logs", OPERATION_MS, () => sessions.logs(params)) }),
     capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
-    screen: async ({ id }) => {
+    screen: async ({ id, styled }) => {
       sessions.find(id);
-      return { lines: await deadlines.withDocker("screen", () => screen(id)) };
+      return { lines: await deadlines.withDocker("screen", () => screen(id, { styled })) };
     },
     ...transfers.handlers,
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),

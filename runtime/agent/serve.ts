@@ -1,9 +1,18 @@
 import { join } from "node:path";
-import { AGENT_PORT, RELEASE, SUBSYSTEM, agentPaths, type AgentEvent, type SessionId } from "../domain/index.js";
+import {
+  AGENT_PORT,
+  RELEASE,
+  SUBSYSTEM,
+  agentPaths,
+  logEvent,
+  type AgentEvent,
+  type SessionId,
+} from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { serveRpc } from "../protocol/rpc/server.js";
 import { dial } from "../protocol/ssh/client.js";
 import { serveSsh } from "../protocol/ssh/server.js";
+import { adoptAtStart } from "./adoption/at-start.js";
 import { Activity } from "./activity/activity.js";
 import { AttachCounts } from "./attach/counts.js";
 import { AttachDoor } from "./attach/door.js";
@@ -23,14 +32,13 @@ import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
 import { DockerPulse } from "./containers/pulse.js";
-import { containerName } from "./containers/spec.js";
 import { Deadlines } from "./deadlines.js";
 import { DockerWatch } from "./events/docker-watch.js";
 import { ImageWatch } from "./events/image-watch.js";
 import { PeerWatch } from "./events/peers.js";
 import { Publisher } from "./events/publisher.js";
 import type { EventSink } from "./events/sink.js";
-import { Spool } from "./events/spool.js";
+import { Spool, SPOOL_FILE } from "./events/spool.js";
 import { rpcHandlers } from "./handlers.js";
 import { Homes } from "./sessions/homes.js";
 import { LockFiles } from "./sessions/lock-files.js";
@@ -38,6 +46,7 @@ import { LOCK_WAIT_MS, Locks } from "./sessions/locks.js";
 import { MetadataStore } from "./sessions/metadata.js";
 import { recover } from "./sessions/recover.js";
 import { Sessions } from "./sessions/sessions.js";
+import { HostJournal, type SessionJournal } from "./journal/journal.js";
 import { LiveSettings } from "./settings.js";
 import { TransferRecords } from "./transfer/records.js";
 import { syncFileSystem } from "./trees/tar.js";
@@ -60,6 +69,8 @@ export interface AgentOptions {
   processes?: HostProcesses;
   cgroups?: Cgroups;
   clock?: Clock;
+  /** systemd's when left out. */
+  journal?: SessionJournal;
 }
 
 export interface Agent extends AsyncDisposable {
@@ -85,7 +96,12 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const boot = bootId();
   const currentImage = (): string | null => readCurrentImage(paths);
 
-  const spool = started.use(new Spool({ path: join(paths.events, "spool.db"), agentId, clock, log }));
+  const spool = started.use(new Spool({ path: join(paths.events, SPOOL_FILE), agentId, clock, log }));
+  const journal = options.journal ?? started.use(new HostJournal({ log }));
+  // Every event of a session is a line of its log, too (SPEC 9).
+  spool.onAppend(({ type, sessionId, data }) => {
+    if (sessionId !== null) journal.tell(sessionId, logEvent(type, data, clock.now()));
+  });
   const events: EventSink = { emit: (type, sessionId, data) => spool.append(type, sessionId, data) };
 
   const store = await MetadataStore.open(paths.sessions, log);
@@ -93,6 +109,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const lockFiles = new LockFiles(paths.locks, log);
   const locks = new Locks(clock, LOCK_WAIT_MS, lockFiles);
   await recover({ store, homes, lockFiles, locks, events, clock, log });
+  await adoptAtStart(settings, { store, locks, events, log });
   // Last of all: an operation that is in flight ends before what it uses is closed, and leaves no lock.
   started.defer(() => locks.settled(SETTLE_MS));
   const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));
@@ -133,7 +150,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     boot,
     activity: (id, startedAt) => activity.of(id, startedAt),
     forget: (id) => activity.close(id),
-    logs: (id, options) => docker.logs(containerName(id), options),
+    journal,
     pulse,
   });
   const afterBoot = started.use(
@@ -200,7 +217,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     capacity,
     transfers,
     deadlines: new Deadlines(pulse, clock),
-    screen: (id) => captureScreen(docker, settings, id),
+    screen: (id, options) => captureScreen(docker, settings, id, options),
     currentImage,
     clock,
     upSince,

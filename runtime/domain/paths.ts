@@ -68,4 +68,7 @@ export const SUBSYSTEM = {
 /** The host's end of the sessions' network, by which its firewall knows them. */
 export const SESSION_BRIDGE = "convocate0";
 
+/** The agent's service on its host. */
+export const AGENT_UNIT = "convocate-agent.service";
+
 export const SESSIONS_SLICE = "convocate-sessions.slice";

@@ -1,4 +1,4 @@
-import type { AgentId, AgentStatus, Capacity, Session, SessionId } from "../domain/index.js";
+import type { AgentId, AgentStatus, Capacity, LogLine, Session, SessionId } from "../domain/index.js";
 import type { OpInput, OpResult } from "../protocol/rpc/ops.js";
 
 /** One agent as the shell sees it now: what its own connection says, beside what `convocate-status` heard of it. */
@@ -52,6 +52,21 @@ export interface MoveResult {
   warnings: string[];
 }
 
+/** A line of a session's log, and which agent said so: the one it was on then. */
+export interface SessionLogLine extends LogLine {
+  agent_id: AgentId;
+}
+
+export interface LogOptions {
+  /** So many of the last ones; 200 when left out. */
+  lines?: number | undefined;
+  /** Only what is newer than that time of RFC 3339. */
+  after?: string | undefined;
+  /** Go through all that was kept on this host, which may take a while. */
+  whole?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /**
  * All agents as one: what the TUI and the headless client read and ask. It never blocks on one agent: reads come from
  * what is known, operations reject with a ConvocateError within their deadline.
@@ -90,9 +105,16 @@ export interface Cluster extends AsyncDisposable {
   settings(agent: AgentId): Promise<OpResult<"settings-get">>;
   changeSettings(agent: AgentId, changes: OpInput<"settings-set">["changes"]): Promise<OpResult<"settings-set">>;
   capacity(agent: AgentId): Promise<Capacity>;
-  /** What its terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING */
+  /**
+   * What its terminal shows now, line by line, with the sequences of its colours: to be made safe before it is printed.
+   * @throws ConvocateError SESSION_NOT_RUNNING
+   */
   screen(id: SessionId): Promise<string[]>;
-  logs(id: SessionId, options?: { lines?: number; after?: string }): Promise<OpResult<"logs">["lines"]>;
+  /**
+   * The last lines of its log, oldest first: also of a session whose agent cannot be reached, and of one that was deleted.
+   * @throws ConvocateError SESSION_NOT_FOUND when nothing is known of it; the agent's, when nothing was forwarded either.
+   */
+  logs(id: SessionId, options?: LogOptions): Promise<SessionLogLine[]>;
   /** Hands the terminal over until the attach ends; reconnects by itself, and says so on the terminal meanwhile. */
   attach(
     id: SessionId,

@@ -4,6 +4,7 @@
  */
 export { readHistory, type HistoryItem, type HistoryOptions } from "./agents/history.js";
 export { keepConnections } from "./agents/keep.js";
+export { migrateToAgent, orphansHere } from "./agents/migration.js";
 export { openCluster, type ClusterOptions } from "./agents/open.js";
 export { findServiceUser, type ServiceUser } from "./agents/service-user.js";
 export { diagnose, type Check, type DoctorOptions } from "./doctor.js";

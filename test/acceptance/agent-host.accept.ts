@@ -45,47 +45,60 @@ test.each([
   expect(score).toBeLessThanOrEqual(3.0);
 });
 
-test("install adopts what an earlier release left, says what it refuses, and the running agent serves it", async () => {
-  const [good, bad] = [newSessionId(), newSessionId()];
-  const former = (uuid: string, change: object = {}) => ({
-    uuid,
-    name: `former-${good.slice(0, 8)}`,
-    created_at: "2025-01-02T03:04:05.123456789Z",
-    last_accessed: "2025-02-03T04:05:06Z",
-    port: 0,
-    protocol: "tcp",
-    dns_name: "",
-    ...change,
-  });
-  const leave = async (uuid: string, content: object): Promise<string> =>
-    await cluster.lab.sh(
-      "agent-1",
-      `cd /home/claude; mkdir ${uuid}; cat >${uuid}/session.json; echo kept >${uuid}/work; chown -R claude:claude ${uuid}`,
-      { input: JSON.stringify(content) },
-    );
+test("what an earlier release left is adopted when the agent starts, or by install: served, told, refused with reasons", async () => {
+  const [atStart, byInstall, bad] = [newSessionId(), newSessionId(), newSessionId()];
+  const name = (uuid: string): string => `former-${uuid.slice(0, 8)}`;
+  const leave = async (uuid: string, change: object = {}): Promise<string> => {
+    const former = {
+      uuid,
+      name: name(uuid),
+      created_at: "2025-01-02T03:04:05.123456789Z",
+      last_accessed: "2025-02-03T04:05:06Z",
+      port: 0,
+      protocol: "tcp",
+      dns_name: "",
+      ...change,
+    };
+    const script = `cd /home/claude; mkdir ${uuid}; cat >${uuid}/session.json; echo kept >${uuid}/work; chown -R claude:claude ${uuid}`;
+    return await cluster.lab.sh("agent-1", script, { input: JSON.stringify(former) });
+  };
   const install = async (): Promise<Adoption> =>
     JSON.parse(await cluster.lab.sh("agent-1", "convocate-agent install --json")) as Adoption;
-  await leave(good, former(good));
-  await leave(bad, former(bad, { name: "a;b", port: 222 }));
+  const serving = (): ReturnType<typeof rpcTo> =>
+    eventually("the agent to serve again", () => rpcTo(door).catch(() => undefined));
+  const told = async (): Promise<(string | undefined)[]> =>
+    (await recorded(cluster, door.agentId)).flatMap(({ type, session_id }) =>
+      type === "container.created" ? [session_id] : [],
+    );
+  await leave(atStart);
+  await leave(bad, { name: "a;b", port: 222 });
   try {
-    const first = await install();
-    expect(first.adopted).toEqual([{ id: good, name: former(good).name }]);
-    expect(first.refused).toEqual([{ directory: bad, reason: expect.stringMatching(/^name in its session.json/) }]);
-    const again = await install();
-    expect(again).toEqual({ adopted: [], known: first.known + 1, refused: first.refused });
+    await cluster.lab.sh("agent-1", "systemctl restart convocate-agent");
+    {
+      await using agent = await serving();
+      expect(await agent.rpc.call("get", { id: atStart })).toMatchObject({
+        name: name(atStart),
+        created_at: "2025-01-02T03:04:05.123Z",
+        status: { state: "stopped" },
+      });
+      await agent.rpc.call("restart", { id: atStart }, { timeoutMs: 60_000 });
+      await running(agent.rpc, atStart);
+      const seen = await cluster.lab.sh("agent-1", `docker exec convocate-session-${atStart} cat /home/claude/work`);
+      expect(seen).toBe("kept\n");
+    }
+    expect(await cluster.lab.sh("agent-1", "journalctl -u convocate-agent --since -5min -o cat")).toContain(bad);
 
-    const agent = await eventually("the agent to serve again", () => rpcTo(door).catch(() => undefined));
-    await using _agent = agent;
-    expect(await agent.rpc.call("get", { id: good })).toMatchObject({
-      name: former(good).name,
-      created_at: "2025-01-02T03:04:05.123Z",
-      status: { state: "stopped" },
+    await leave(byInstall);
+    const first = await install();
+    expect(first.adopted).toEqual([{ id: byInstall, name: name(byInstall) }]);
+    expect(first.refused).toEqual([{ directory: bad, reason: expect.stringMatching(/^name in its session.json/) }]);
+    expect(await install()).toEqual({ adopted: [], known: first.known + 1, refused: first.refused });
+    await using agent = await serving();
+    await eventually("the shell to be told of both", async () => {
+      const ids = await told();
+      return [atStart, byInstall].every((id) => ids.filter((one) => one === id).length === 1);
     });
-    await agent.rpc.call("restart", { id: good }, { timeoutMs: 60_000 });
-    await running(agent.rpc, good);
-    const seen = await cluster.lab.sh("agent-1", `docker exec convocate-session-${good} cat /home/claude/work`);
-    expect(seen).toBe("kept\n");
-    await agent.rpc.call("delete", { id: good }, { timeoutMs: 60_000 });
+    for (const id of [atStart, byInstall]) await agent.rpc.call("delete", { id }, { timeoutMs: 60_000 });
   } finally {
     await cluster.lab.sh("agent-1", `rm -rf /home/claude/${bad}`);
   }

@@ -2,10 +2,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { labName } from "../lab/lab.js";
 
 // A lab and a stack of its own; both are taken away at the end.
-const LAB = "t-host-errors";
-const STACK = "test-host-errors";
+const LAB = labName("t-host-errors");
+const STACK = `test-${LAB}`;
 const root = process.cwd();
 const lab = join(root, ".convocate/labs", LAB);
 const folder = join(root, ".convocate", STACK);
@@ -98,6 +99,33 @@ describe("a host that cannot be reached is told apart, in one line with exit cod
     oneLine(initShell(`hostKey: ${OTHER_KEY}`), /shows key SHA256:\S+ .*but pinned is SHA256:/);
   }, 60_000);
   test("it rejects the key", () => oneLine(initShell("user: nobody"), /sshd refuses the key .* for nobody/), 60_000);
+  test("there is no way to it, or nobody has its name", () => {
+    const nobody = address.replace(/\d+$/, "250");
+    for (const [there, words] of [
+      [nobody, /cannot be reached \(EHOSTUNREACH\): check its address/],
+      ["no-such-host.invalid", /cannot be reached \((ENOTFOUND|EAI_AGAIN)\): check its address/],
+    ] as const) {
+      writeFileSync(
+        inventory,
+        `cluster: errors\nshell: { name: shell, address: ${there}, hostKey: ${OTHER_KEY}, identityFile: ${lab}/id_ed25519 }\n`,
+      );
+      oneLine(convocateHost("init-shell", "--host", "shell"), words);
+    }
+  }, 60_000);
+  test("it is no Debian, with exit code 1, and nothing is changed there", () => {
+    const container = `convocate-lab-${LAB}-shell`;
+    const on = (script: string): string =>
+      execFileSync("docker", ["exec", container, "sh", "-c", script], { encoding: "utf8" });
+    on("mv /etc/os-release /etc/os-release.own; printf 'ID=fedora\\nVERSION_ID=43\\n' >/etc/os-release");
+    try {
+      const ended = initShell("user: admin");
+      expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining("shell: fedora 43 is not supported") });
+      expect(ended.stderr.trim().split("\n")).toHaveLength(1);
+      expect(on("id claude 2>&1 || :")).toContain("no such user");
+    } finally {
+      on("mv /etc/os-release.own /etc/os-release");
+    }
+  }, 60_000);
   test(
     "its sudo wants a password",
     () => oneLine(initShell("user: pwadmin"), /sudo wants a password for pwadmin/),

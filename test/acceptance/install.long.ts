@@ -2,13 +2,18 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { labUp, type Lab } from "../lab/lab.js";
+import { packagesOf } from "../../infra/components/index.js";
+import { installArgv } from "../../infra/host/packages.js";
 import { command, ROOT, type CommandResult } from "../support/cluster.js";
+import { listing } from "../support/machine.js";
 
 // Bare hosts, nothing but convocate-host: made ready, upgraded, booted, and made a cluster by a command each.
 
 let lab: Lab;
 let stack: string;
 let inventory: string;
+/** agent-1 with the packages, and nothing else done to it. */
+let before: string[];
 beforeAll(async () => {
   lab = await labUp({ name: "t-install", agents: 1, bare: true });
   stack = `test-${lab.name}`;
@@ -58,6 +63,13 @@ test("a host that wants a reboot after its upgrade is booted, and waited for", a
   await lab.sh("shell", "[ ! -e /run/reboot-required ]");
 }, 900_000);
 
+test("the packages alone are the host's: they are there before we look", async () => {
+  const names = packagesOf(["agent"]).map((spec) => spec.split("|")[0] ?? "");
+  await lab.sh("agent-1", `apt-get -qq update; ${installArgv(names).join(" ")} >/dev/null`, { timeoutMs: 600_000 });
+  await lab.sh("agent-1", "systemctl start docker; ufw allow 8080/tcp >/dev/null");
+  before = await listing(lab, "agent-1");
+}, 900_000);
+
 test("what clashes is told before anything is changed", async () => {
   await lab.sh("agent-1", "systemd-run -q --unit t-clash --socket-property=ListenStream=222 /bin/cat");
   const refused = await convocateHost("init-agent", ...first("agent-1"));
@@ -78,4 +90,16 @@ test("a bare host becomes an agent by one command", async () => {
     "30",
   ]);
   expect(agents).toMatchObject({ exitCode: 0, stdout: expect.stringContaining("agent-1") });
+}, 900_000);
+
+test("removed and purged, it is as it was before: files, accounts, units, firewall, settings", async () => {
+  const id = (
+    await lab.exec("shell", ["sudo", "-u", "claude", "/usr/local/bin/convocate", "new", "goes", "--json"], {
+      timeoutMs: 120_000,
+    })
+  ).stdout;
+  expect(id).toContain("goes");
+  done(await convocateHost("remove", "--host", "agent-1", "--purge", "--yes", "--force"));
+  expect(await listing(lab, "agent-1")).toEqual(before);
+  await lab.sh("agent-1", "! ufw status | grep -qw active");
 }, 900_000);

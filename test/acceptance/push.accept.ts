@@ -64,7 +64,7 @@ test("a push that is cut at 1, 50 or 99 % names nothing and leaves nothing; run 
   await push.forget("1", "2");
   const before = await push.current();
   const { bytes } = await exportImage(push.tag("1"), (await push.here("1"))!, 0, new AbortController().signal);
-  await using proxy = await startProxy(() => push.address.port, push.address.address);
+  await using proxy = await startProxy(() => ({ host: push.address.address, port: push.address.port }));
   for (const share of [0.01, 0.5, 0.99]) {
     proxy.cutAfterClientBytes(Math.round(bytes * share));
     const cut = imagePush.create(first, push.context({ address: "127.0.0.1", port: proxy.port }));
@@ -81,7 +81,7 @@ test("a push whose process is killed with SIGKILL at 1, 50 or 99 % leaves nothin
   await push.forget("1", "2");
   const before = await push.current();
   const { bytes } = await exportImage(push.tag("1"), (await push.here("1"))!, 0, new AbortController().signal);
-  await using proxy = await startProxy(() => push.address.port, push.address.address);
+  await using proxy = await startProxy(() => ({ host: push.address.address, port: push.address.port }));
   const program = join(ROOT, `dist/push-main-${process.pid}.mjs`);
   const require = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
   const names = "const __filename = import.meta.filename; const __dirname = import.meta.dirname;";

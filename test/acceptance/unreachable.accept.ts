@@ -23,15 +23,26 @@ interface Plan {
 async function timed(
   argv: readonly string[],
 ): Promise<{ exitCode: number | null; stdout: string; namedAfterMs: number }> {
-  const start = Date.now();
   const node = join(ROOT, "node_modules/.bin/node");
-  const child = spawn(node, ["dist/convocate-host.mjs", ...argv, "--stack", cluster.stack], { cwd: ROOT });
+  return await timedRun([node, "dist/convocate-host.mjs", ...argv, "--stack", cluster.stack]);
+}
+
+async function timedRun(
+  argv: readonly string[],
+): Promise<{ exitCode: number | null; stdout: string; namedAfterMs: number }> {
+  const start = Date.now();
+  const [file = "", ...rest] = argv;
+  const child = spawn(file, rest, { cwd: ROOT });
   let stdout = "";
   let namedAfterMs = Infinity;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    if (text.includes("agent-2")) namedAfterMs = Math.min(namedAfterMs, Date.now() - start);
+  const named = (text: string): void => {
+    if (/agent-2 \(/.test(text)) namedAfterMs = Math.min(namedAfterMs, Date.now() - start);
+  };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+    named(text);
   });
+  child.stderr.setEncoding("utf8").on("data", named);
   const exitCode = await new Promise<number | null>((resolve) => child.once("close", resolve));
   return { exitCode, stdout, namedAfterMs };
 }
@@ -54,6 +65,16 @@ test("update serves the others, and says at its end by exit code 3 that one was 
   expect(exitCode).toBe(3);
 }, 300_000);
 
+test("pulumi up itself names the host within 10 s, serves the others, and does not say that all is done", async () => {
+  await cluster.lab.sh("agent-1", "chmod 0600 /etc/convocate-agent/shell-host");
+  const argv = ["script/pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--color", "never"];
+  const { exitCode, stdout, namedAfterMs } = await timedRun([...argv, "--stack", cluster.stack]);
+  expect(exitCode).not.toBe(0);
+  expect(stdout).toMatch(/TIMEOUT: admin@agent-2 \(/);
+  expect((await cluster.lab.sh("agent-1", "stat -c %a /etc/convocate-agent/shell-host")).trim()).toBe("644");
+  expect(namedAfterMs).toBeLessThan(10_000);
+}, 300_000);
+
 test("a host that is asked for by a name nobody knows is bad usage, and so are hosts that are not said", async () => {
   for (const argv of [["update", "--host", "nobody"], ["update"], ["remove"], ["remove", "--host", "nobody"]])
     expect(await cluster.convocateHost(argv)).toMatchObject({ exitCode: 2 });
@@ -68,6 +89,7 @@ test("an agent that does not answer, and one that has sessions, are not removed 
   const { id } = await cluster.json<{ id: string }>(["new", "keeps-agent", "--agent", "agent-2"]);
   const refused = await cluster.convocateHost(["remove", "--host", "agent-2"]);
   expect(refused).toMatchObject({ exitCode: 4, stderr: expect.stringContaining("keeps-agent") });
+  expect(refused.stderr).toContain("convocate-host drain --host agent-2 --spread");
   expect((await cluster.convocate(["delete", id, "--yes"])).exitCode).toBe(0);
   expect(await cluster.convocateHost(["plan", "--host", "agent-2"])).toMatchObject({ exitCode: 0 });
 }, 240_000);

@@ -3,6 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { acceptanceCluster, ROOT, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
+import { listing } from "../support/machine.js";
 import { TmuxTerminal } from "../support/tmux.js";
 
 // A cluster of three agents over its life: updates with sessions under way, a gate that fails, an agent that goes.
@@ -12,12 +13,12 @@ const PROGRAM = join(ROOT, "dist/programs/convocate-agent.mjs");
 let cluster: TestCluster;
 let program: string;
 /** What agent-3 was before anything was rolled out. */
-let before: string;
+let before: string[];
 
 beforeAll(async () => {
   program = await readFile(PROGRAM, "utf8");
   cluster = await acceptanceCluster({ name: "t-years", agents: 3, rollOut: false });
-  before = await listing("agent-3");
+  before = await listing(cluster.lab, "agent-3");
   await cluster.up();
 }, 1_200_000);
 afterAll(async () => {
@@ -33,21 +34,6 @@ const programOn = async (agent: string): Promise<string> =>
   (
     await cluster.lab.sh(agent, "sha256sum /usr/local/lib/convocate/releases/*/convocate-agent.mjs | cut -c 1-16")
   ).trim();
-
-/** Files with mode, owner and size, users, enabled units and firewall rules; logs, caches and what packages keep of themselves aside. */
-async function listing(host: string): Promise<string> {
-  return await cluster.lab.sh(
-    host,
-    `find /etc /usr/local /home /root /opt /srv /var/lib /var/log /var/spool -xdev \\
-       '(' -path /var/lib/docker -o -path /var/lib/apt -o -path /var/lib/dpkg -o -path /var/log/journal -o -path /var/lib/systemd \\
-         -o -path /var/lib/containerd -o -path /var/lib/ucf -o -path /var/lib/private ')' -prune -o \\
-       -type d -printf '%p %m %u %g\\n' -o -type f ! -path '/var/log/*' ! -name '*-' ! -path '/var/lib/logrotate/*' \\
-         ! -path '/etc/ufw/*.rules' ! -path '/etc/docker/*' ! -path /etc/ufw/ufw.conf ! -name .sudo_as_admin_successful \\
-         -printf '%p %m %u %g %s\\n' | sort
-     getent passwd; getent group
-     systemctl list-unit-files --no-legend --plain --type=service,slice,timer | awk '{ print $1, $2 }' | sort`,
-  );
-}
 
 test("update --all over three agents with an attach open on each: no session stops, every attach comes back", async () => {
   const sessions = await Promise.all(
@@ -107,7 +93,7 @@ test("an agent that is removed and purged is as it was before, and the others go
     exitCode: 0,
     stderr: "",
   });
-  expect((await listing("agent-3")).split("\n")).toEqual(before.split("\n"));
+  expect(await listing(cluster.lab, "agent-3")).toEqual(before);
   expect(await readFile(cluster.inventory, "utf8")).not.toContain("agent-3");
   await eventually("the shell to know two agents", async () => {
     const { agents } = await cluster.json<{ agents: { name: string }[] }>(["agents"]);

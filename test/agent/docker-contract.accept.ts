@@ -178,26 +178,6 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     expect((await docker.run(name, asRoot(...busybox("false")), 5000)).exitCode).toBe(1);
   });
 
-  test("gives what it wrote, oldest first, the last lines or what is newer, and nothing of one that is not there", async () => {
-    const texts = ["one", "two", "three"];
-    if (docker instanceof FakeDocker) {
-      docker.written.set(
-        name,
-        texts.map((text, at) => ({ timestamp: `2026-11-21T00:00:00.00000000${at}Z`, text })),
-      );
-    }
-    const all = { lines: 100, after: null };
-    for (let i = 0; i < 500 && (await docker.logs(name, all)).length < 3; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    const lines = await docker.logs(name, all);
-    // Two outputs may overtake each other; their times say when Docker heard them.
-    expect(new Set(lines.map(({ text }) => text))).toEqual(new Set(texts));
-    expect(await docker.logs(name, { lines: 2, after: null })).toHaveLength(2);
-    expect(await docker.logs(name, { lines: 100, after: lines[0]?.timestamp ?? "" })).toEqual(lines.slice(1));
-    expect(await docker.logs("t-agent-nothing", all)).toEqual([]);
-  });
-
   test("opens a TTY, and ends its stream when its process ends", async () => {
     const tty = await docker.openTty(name, asRoot(...busybox("sh", "-c", "read line; echo got $line; exit 7")));
     const state = await tty.state();

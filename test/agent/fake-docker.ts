@@ -15,7 +15,6 @@ import {
   type RunningContainer,
   type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
-import { nanoseconds, type LogLine } from "../../runtime/agent/containers/log-lines.js";
 
 interface FakeContainer {
   state: ContainerState;
@@ -91,8 +90,6 @@ export class FakeDocker implements DockerEngine {
   hangs = false;
   /** Resolves when what hangs goes on. */
   awake: Promise<void> = new Promise(() => undefined);
-  /** What each container has written so far. */
-  readonly written = new Map<string, LogLine[]>();
 
   async ping(): Promise<void> {
     await this.#up();
@@ -244,13 +241,6 @@ export class FakeDocker implements DockerEngine {
       listeners.delete(listener);
       signal.removeEventListener("abort", onAbort);
     }
-  }
-
-  async logs(name: string, { lines, after }: { lines: number; after: string | null }): Promise<LogLine[]> {
-    await this.#up();
-    const written = this.#byName(name) ? (this.written.get(name) ?? []) : [];
-    const newer = written.filter(({ timestamp }) => after === null || nanoseconds(timestamp) > nanoseconds(after));
-    return newer.slice(-lines);
   }
 
   async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {

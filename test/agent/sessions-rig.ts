@@ -5,7 +5,6 @@ import { Admission } from "../../runtime/agent/capacity/admission.js";
 import { systemClock, type Clock } from "../../runtime/agent/clock.js";
 import { Containers } from "../../runtime/agent/containers/containers.js";
 import { DockerPulse } from "../../runtime/agent/containers/pulse.js";
-import { containerName } from "../../runtime/agent/containers/spec.js";
 import { Homes } from "../../runtime/agent/sessions/homes.js";
 import { LockFiles, type LockOwners } from "../../runtime/agent/sessions/lock-files.js";
 import { Locks } from "../../runtime/agent/sessions/locks.js";
@@ -17,6 +16,7 @@ import { AgentId, AgentSettings, type EventType, type SessionId } from "../../ru
 import { silentLog } from "../../runtime/protocol/log.js";
 import { OPS, type OpInput, type OpParams } from "../../runtime/protocol/rpc/ops.js";
 import { FakeCgroups } from "./fake-cgroups.js";
+import { FakeJournal } from "./fake-journal.js";
 import { FakeDocker } from "./fake-docker.js";
 
 let requests = 0;
@@ -31,6 +31,7 @@ export class SessionsRig implements Disposable {
   readonly root = mkdtempSync(join(tmpdir(), "convocate-sessions-"));
   readonly docker = new FakeDocker();
   readonly cgroups = new FakeCgroups();
+  readonly journal = new FakeJournal();
   /** What `current-image` says. */
   image: string | null = "convocate:1";
   /** The host's. */
@@ -93,7 +94,7 @@ export class SessionsRig implements Disposable {
       clock,
       attached: () => 0,
       detachAll: async () => 3,
-      logs: (id, options) => docker.logs(containerName(id), options),
+      journal: this.journal,
       pulse: new DockerPulse(docker, clock),
       boot: this.boot,
       step,

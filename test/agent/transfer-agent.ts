@@ -19,6 +19,7 @@ import type { Op, OpInput, OpResult, RpcHandlers } from "../../runtime/protocol/
 import { serveRpc } from "../../runtime/protocol/rpc/server.js";
 import type { TransferPeer } from "../../runtime/shell/agents/transfer.js";
 import { FakeCgroups, roomForAll } from "./fake-cgroups.js";
+import { FakeJournal } from "./fake-journal.js";
 import { FakeDocker } from "./fake-docker.js";
 
 /** Which effect on disk or on Docker an agent dies at, counted from 1: before it, or when it is done. */
@@ -131,7 +132,7 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
       agentId: this.id,
       attached: () => 0,
       detachAll: async () => 0,
-      logs: async () => [],
+      journal: new FakeJournal(),
       pulse: new DockerPulse(docker, systemClock),
     });
     this.records = mortal("records", await TransferRecords.open(join(root, "transfers"), silentLog));

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { startProxy } from "../support/proxy.js";
 import { attachOurs, attachPeer, settle, type Target } from "./attaches.js";
 import { percentile, type Figure } from "./figures.js";
 
@@ -7,6 +8,8 @@ const PEER = "ssh -tt, docker exec -it, tmux";
 const WARM_UP_KEYS = 100;
 /** Between an echo and the next key: no key ever waits for the one before. */
 const PAUSE_MS = 15;
+const FAR_MS = 200;
+const FAR_KEYS = 50;
 const LETTERS = "XQZJVKWY";
 
 const WAYS = { ours: attachOurs, peer: attachPeer } as const;
@@ -17,13 +20,51 @@ type Way = keyof typeof WAYS;
  * one session would draw each other's keys.
  */
 export async function measureEcho(sessions: Record<Way, Target>, keys: number): Promise<Figure[]> {
+  const times = await echoTimes(sessions, keys, WARM_UP_KEYS);
+  return [50, 95].map((p) => ({
+    what: `keystroke echo through attach, p${p}`,
+    ours: percentile(times.ours, p),
+    beside: { name: PEER, value: percentile(times.peer, p) },
+    target: { kind: "ratio", atMost: 0.75 },
+    samples: keys,
+  }));
+}
+
+/**
+ * The same on a bad line: 200 ms each way, byte by byte. No target binds there: those 400 ms are in both figures.
+ */
+export async function measureFarEcho({ ours, peer }: Record<Way, Target>): Promise<Figure[]> {
+  const { host, port } = ours.door;
+  const at = peer.ssh.indexOf("-p") + 1;
+  await using toAgent = await startProxy(() => ({ host, port }));
+  await using toSshd = await startProxy(() => ({ host, port: Number(peer.ssh[at]) }));
+  for (const proxy of [toAgent, toSshd]) {
+    proxy.delay(FAR_MS);
+    proxy.slice(true);
+  }
+  const through = ["-o", "HostName=127.0.0.1", "-o", `HostKeyAlias=${host}`, ...peer.ssh.with(at, String(toSshd.port))];
+  const sessions = {
+    ours: { ...ours, door: { ...ours.door, host: "127.0.0.1", port: toAgent.port } },
+    peer: { ...peer, ssh: through },
+  };
+  const times = await echoTimes(sessions, FAR_KEYS, 5);
+  return [50, 95].map((p) => ({
+    what: `keystroke echo, ${FAR_MS} ms away each way, byte by byte, p${p}`,
+    ours: percentile(times.ours, p),
+    beside: { name: PEER, value: percentile(times.peer, p) },
+    target: null,
+    samples: FAR_KEYS,
+  }));
+}
+
+async function echoTimes(sessions: Record<Way, Target>, keys: number, warmUp: number): Promise<Record<Way, number[]>> {
   const times: Record<Way, number[]> = { ours: [], peer: [] };
   const attaches = { ours: await attachOurs(sessions.ours), peer: await attachPeer(sessions.peer) };
   try {
     await Promise.all([attaches.ours.firstByteMs, attaches.peer.firstByteMs]);
     await settle();
-    for (let key = -WARM_UP_KEYS; key < keys; key++) {
-      const letter = LETTERS[(key + WARM_UP_KEYS) % LETTERS.length] ?? "X";
+    for (let key = -warmUp; key < keys; key++) {
+      const letter = LETTERS[(key + warmUp) % LETTERS.length] ?? "X";
       const order: Way[] = key % 2 === 0 ? ["ours", "peer"] : ["peer", "ours"];
       for (const way of order) {
         const ms = await attaches[way].echo(letter);
@@ -34,13 +75,7 @@ export async function measureEcho(sessions: Record<Way, Target>, keys: number): 
   } finally {
     await Promise.all([attaches.ours.detach(), attaches.peer.detach()]);
   }
-  return [50, 95].map((p) => ({
-    what: `keystroke echo through attach, p${p}`,
-    ours: percentile(times.ours, p),
-    beside: { name: PEER, value: percentile(times.peer, p) },
-    target: { kind: "ratio", atMost: 0.75 },
-    samples: keys,
-  }));
+  return times;
 }
 
 /** From nothing to the first byte of the session's screen: a new connection each time. */

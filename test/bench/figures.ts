@@ -4,8 +4,8 @@ export type Target = { kind: "ratio"; atMost: number } | { kind: "value"; atMost
 export interface Figure {
   /** What was measured, as in SPEC 14, with the statistic: `keystroke echo, p50`. */
   what: string;
-  /** Of `ours` and of what is beside it: milliseconds unless told; MB are 10^6 bytes. */
-  unit?: "ms" | "MB" | "%";
+  /** Of `ours` and of what is beside it: milliseconds unless told; MB are 10^6 bytes, KB 10^3. */
+  unit?: "ms" | "MB" | "KB" | "%";
   ours: number;
   /** What a user would use instead, null when there is nothing. */
   beside: { name: string; value: number } | null;

@@ -3,7 +3,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 import { measureIdle, measureOutput, measureStart } from "./agent.js";
-import { measureEcho, measureFirstByte } from "./attach.js";
+import { measureEcho, measureFarEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
 import { measureLs } from "./ls.js";
 import { benchCluster, takeDown } from "./ours.js";
@@ -12,8 +12,21 @@ import { json, table, type Quiet } from "./report.js";
 import { firstRollout, measureRollout } from "./rollout.js";
 import { measureRpc } from "./rpc.js";
 import { echoingSession, removeSession } from "./session.js";
+import { measureTui } from "./tui.js";
 
-const ROWS = ["echo", "first-byte", "rpc", "output", "start", "idle", "ls", "push", "rollout"] as const;
+const ROWS = [
+  "echo",
+  "far-echo",
+  "first-byte",
+  "rpc",
+  "output",
+  "start",
+  "idle",
+  "ls",
+  "tui",
+  "push",
+  "rollout",
+] as const;
 type Row = (typeof ROWS)[number];
 const PINGS = 1000;
 const SSH_EXECS = 50;
@@ -40,8 +53,8 @@ const load = (): number => loadavg()[0] ?? 0;
 
 /** Hands each figure on as soon as it is there: what fails later takes none of them away. */
 async function measure(rows: readonly Row[], options: Options, figures: Figure[]): Promise<void> {
-  const attachRows = rows.filter((row) => !["rollout", "ls", "push"].includes(row));
-  const one = attachRows.length > 0 || rows.includes("ls");
+  const attachRows = rows.filter((row) => !["rollout", "ls", "tui", "push"].includes(row));
+  const one = attachRows.length > 0 || rows.includes("ls") || rows.includes("tui");
   const rollouts = rows.includes("rollout") ? (options.hosts === undefined ? [1, 10] : [options.hosts]) : [];
   if (rows.includes("push")) figures.push(...(await measurePush({ runs: Math.min(options.runs, 3) })));
   const sizes = [...new Set([...(one ? [1] : []), ...rollouts])];
@@ -54,6 +67,8 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
         figures.push(...(await measureSession(cluster, attachRows, options)));
       if (machines === 1 && rows.includes("ls"))
         figures.push(...(await measureLs(cluster, Math.max(options.runs, 20))));
+      if (machines === 1 && rows.includes("tui"))
+        figures.push(...(await measureTui(cluster, Math.max(options.runs, 20))));
       if (rollouts.includes(machines))
         figures.push(...(await measureRollout(cluster, { ...options, benchFolder, firstMs })));
     } finally {
@@ -72,6 +87,7 @@ async function measureSession(cluster: TestCluster, rows: readonly Row[], { keys
     for (const row of rows) {
       process.stderr.write(`bench: ${row}\n`);
       if (row === "echo") figures.push(...(await measureEcho({ ours: target, peer: other }, keys)));
+      if (row === "far-echo") figures.push(...(await measureFarEcho({ ours: target, peer: other })));
       if (row === "first-byte") figures.push(...(await measureFirstByte(target, Math.max(runs, 20))));
       if (row === "output") figures.push(...(await measureOutput(cluster, { ours: target, peer: other })));
       if (row === "start") figures.push(...(await measureStart(cluster, Math.max(runs, 10))));

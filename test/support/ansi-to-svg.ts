@@ -1,9 +1,3 @@
-/**
- * A terminal's screen as a picture: ANSI text, as `tmux capture-pane -e -p` prints it, in; SVG out. Each run of cells is put
- * at its column and stretched to its width, so that the picture is aligned whatever font shows it.
- *
- *   tmux capture-pane -e -p | node test/support/ansi-to-svg.ts 120 40 [dark|light] > screen.svg
- */
 import xterm from "@xterm/headless";
 
 const THEMES = {
@@ -40,6 +34,10 @@ interface Look {
   underline: boolean;
 }
 
+/**
+ * A terminal's screen as a picture: ANSI text, as `tmux capture-pane -e -p` prints it, in; SVG out. Each run of cells is put
+ * at its column and stretched to its width, so that the picture is aligned whatever font shows it.
+ */
 export async function ansiToSvg(ansi: string, { cols, rows, theme = "dark" }: SvgOptions): Promise<string> {
   const terminal = new xterm.Terminal({ cols, rows, allowProposedApi: true, convertEol: true, scrollback: 0 });
   await new Promise<void>((resolve) => terminal.write(ansi.replace(/\n$/, ""), resolve));
@@ -144,14 +142,4 @@ function shapesOf({ column, cells, text, look }: Run, row: number, screen: strin
 
 function escapeXml(text: string): string {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
-}
-
-if (import.meta.main) {
-  const [cols, rows, theme] = process.argv.slice(2);
-  process.stdin.setEncoding("utf8");
-  let ansi = "";
-  for await (const chunk of process.stdin) ansi += String(chunk);
-  process.stdout.write(
-    await ansiToSvg(ansi, { cols: Number(cols), rows: Number(rows), theme: theme === "light" ? "light" : "dark" }),
-  );
 }

@@ -1,10 +1,11 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { convocateProgram } from "../../cli/commands/shell/program.js";
 import type { Client } from "../../cli/commands/session/client.js";
 import { jsonText } from "../../cli/output/print.js";
 import { SHAPE_OF_VERB, SHAPES } from "../../cli/output/shapes.js";
+import type { AgentId } from "../../runtime/domain/index.js";
 import { openCluster, readHistory } from "../../runtime/shell/index.js";
 
 export interface Ran {
@@ -40,6 +41,16 @@ export class TestClient {
     return join(this.dir, "home");
   }
 
+  get logs(): string {
+    return join(this.dir, "logs");
+  }
+
+  /** Lines of an agent's file, as the log server writes them. */
+  forward(agent: AgentId, lines: readonly string[]): void {
+    mkdirSync(this.logs, { recursive: true });
+    writeFileSync(join(this.logs, `${agent}.log`), lines.map((line) => `${line}\n`).join(""));
+  }
+
   /** Runs one command line; what it printed, and the error it ended with. JSON is checked against its published shape. */
   async run(...argv: string[]): Promise<Ran> {
     const out: string[] = [];
@@ -72,6 +83,7 @@ export class TestClient {
             agentKeys: this.agentKeys,
             statusSocket: this.statusSocket,
             dnsmasqHosts: join(this.dir, "dnsmasq-hosts"),
+            logs: this.logs,
           },
           orphans: this.home,
         }),

@@ -241,7 +241,10 @@ export class FakeAgent implements AsyncDisposable {
           throw new ConvocateError("SESSION_LOCKED", "under way");
         return change(session, stopped);
       },
-      "settings-get": async () => ({ effective: this.#effective(), changes: this.settings }),
+      "settings-get": async () => {
+        await this.before("settings-get");
+        return { effective: this.#effective(), changes: this.settings };
+      },
       "settings-set": async ({ changes }) => {
         await came("settings-set");
         this.settings = { ...this.settings, ...changes };
@@ -251,9 +254,17 @@ export class FakeAgent implements AsyncDisposable {
         if (!this.capacity) throw new ConvocateError("UNKNOWN_OP", "no such op");
         return this.capacity;
       },
-      logs: async ({ lines, after }) => ({
-        lines: this.log.filter(({ timestamp }) => after === undefined || timestamp > after).slice(-lines),
-      }),
+      logs: async ({ lines, after }) => {
+        await this.before("logs");
+        const told = this.log.filter(
+          ({ timestamp }) => after === undefined || Date.parse(timestamp) > Date.parse(after),
+        );
+        return { lines: told.slice(-lines) };
+      },
+      screen: async ({ id }) => {
+        await this.before("screen");
+        return { lines: [`screen of ${id}`] };
+      },
     };
   }
 

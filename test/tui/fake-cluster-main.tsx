@@ -7,10 +7,12 @@
  * SIGUSR2 takes the session `fleeting` away. It ends with a line that says how: `ended well`, or `ended with CODE: message`.
  */
 import { toConvocateError } from "../../runtime/domain/index.js";
-import type { SessionView, Terminal } from "../../runtime/shell/cluster.js";
+import { processTerminal } from "../../runtime/shell/attach/terminal.js";
+import type { SessionView } from "../../runtime/shell/cluster.js";
 import { runTui } from "../../runtime/shell/tui/index.js";
 import { FakeCluster } from "./fake-cluster.js";
 import {
+  ATTACK,
   agentView,
   manySessions,
   running,
@@ -31,9 +33,6 @@ const few = (): SessionView[] => [
   sessionView(7, "unattachable", { status: running() }),
 ];
 const agents = [agentView(1), agentView(2)];
-/** OSC 52 (the clipboard), a title, cursor moves, a bell, an erased screen, the mouse, an 8-bit control. */
-const ATTACK =
-  "\u001b]52;c;ZXZpbA==\u0007\u001b]0;evil title\u0007\u001b[10;10Hmoved\u0007\u001b[2J\u001b[?1003h\u009b31m\u202e";
 
 function clusterOf(scenario: string): FakeCluster {
   switch (scenario) {
@@ -105,21 +104,10 @@ class CrashingCluster extends FakeCluster {
   }
 }
 
-const terminal: Terminal = {
-  input: process.stdin,
-  output: process.stdout,
-  size: () => ({ cols: process.stdout.columns, rows: process.stdout.rows }),
-  onResize: (listener) => {
-    process.stdout.on("resize", listener);
-    return () => void process.stdout.off("resize", listener);
-  },
-  term: process.env["TERM"] ?? "xterm-256color",
-};
-
 await using cluster = clusterOf(process.argv[2] ?? "few");
 process.on("SIGUSR2", () => cluster.vanish(sessionId(3)));
 try {
-  await runTui(cluster, { terminal, clusterName: "fake" });
+  await runTui(cluster, { terminal: processTerminal(), clusterName: "fake" });
   console.log("ended well");
 } catch (thrown) {
   const error = toConvocateError(thrown);

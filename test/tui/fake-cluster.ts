@@ -8,6 +8,7 @@ import {
 } from "../../runtime/domain/index.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ATTACK } from "./fixtures.js";
 
 const DEFAULT_SETTINGS = {
   cpu_percent: 90,
@@ -190,11 +191,17 @@ export class FakeCluster implements Cluster {
     const { session } = this.#get(id);
     if (session.name === "stubborn") throw new ConvocateError("DOCKER_ERROR", "Docker cannot read the log");
     this.#asked += 1;
+    const { agent_id } = session;
     const lines = [
-      { timestamp: session.created_at, text: `{"event":"container.started","name":"${session.name}"}` },
       {
+        agent_id,
+        timestamp: session.created_at,
+        text: `{"event":"container.started","text":"name ${session.name}"}`,
+      },
+      {
+        agent_id,
         timestamp: new Date().toISOString(),
-        text: `{"event":"asked","times":${this.#asked}}\u001b]52;c;ZXZpbA==\u0007`,
+        text: `{"event":"asked","text":"times ${this.#asked}\\u001b]52;c;ZXZpbA==\\u0007"}`,
       },
     ];
     return lines.filter(({ timestamp }) => after === undefined || timestamp > after);
@@ -205,7 +212,7 @@ export class FakeCluster implements Cluster {
     await sleep(this.#delayMs);
     const { session } = this.#get(id);
     if (session.name === "unattachable") throw new ConvocateError("UNKNOWN_OP", "update the agent");
-    return ["", `> what ${session.name} shows`, "  ? for shortcuts", ""];
+    return ["", `> what \u001b[1;38;5;174m${session.name}\u001b[0m shows`, `  ? for 目录${ATTACK}`, ""];
   }
 
   async move(id: SessionId, to: AgentId, options: Parameters<Cluster["move"]>[2] = {}): ReturnType<Cluster["move"]> {

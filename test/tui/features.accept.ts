@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
+import xterm from "@xterm/headless";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { eventually } from "../support/door.js";
 import { TmuxTerminal } from "../support/tmux.js";
 import { buildProgram, type Program } from "./program.js";
 
@@ -34,10 +38,23 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
     await screen.key("Enter");
     await screen.see(SELECTED("gamma"));
     await screen.key("Escape");
-    await screen.see(/7 sessions ─/);
+    await screen.see(/(?<!found in )7 sessions ─/);
 
     await screen.key("s");
     await screen.see("sorted by waiting");
+    // Filter and order are there still after an attach.
+    await screen.key("/");
+    await screen.type("alpha");
+    await screen.key("Enter", "Enter");
+    await screen.see("attached to alpha");
+    await screen.key("C-b", "d");
+    await screen.see("1 found in 7 sessions");
+    await screen.see("WAITING↓");
+    // The first takes the word away, the second the filter.
+    await screen.key("Escape");
+    await screen.seeNot("back from alpha");
+    await screen.key("Escape");
+    await screen.see(/(?<!found in )7 sessions ─/);
     await screen.key("s", "s", "s", "s", "Home");
     await screen.see("NAME↓");
 
@@ -70,6 +87,15 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
     await screen.key("Escape");
     await screen.seeNot("Log of alpha");
 
+    await screen.key("P");
+    await screen.see("> what alpha shows");
+    // To the next that runs, into it, and back.
+    await screen.key("j");
+    await screen.see("> what fleeting shows");
+    await screen.key("k", "Enter");
+    await screen.see("attached to alpha");
+    await screen.key("C-b", "d");
+    await screen.see("back from alpha");
     await screen.key("P");
     await screen.see("> what alpha shows");
     await screen.key("Escape");
@@ -135,6 +161,44 @@ test("the mouse selects, opens, scrolls, presses keys and buttons; and goes to t
   expect((await screen.modes()).mouse).toBe(true);
 });
 
+test.each([
+  ["in its colours", [], /> what (\u001b\[1m)?\u001b\[[\d;]*38;5;174malpha\u001b\[0?m/],
+  ["without colours where NO_COLOR is set", ["NO_COLOR=1"], /> what \u001b\[1malpha\u001b\[0?m/],
+])("P shows the session's screen %s", async (_, env, seen) => {
+  await using screen = await TmuxTerminal.shell(SIZES[0]!);
+  await screen.command("env", ...env, `${process.cwd()}/node_modules/.bin/node`, program.path, "few");
+  await screen.see("convocate  fake");
+  await screen.key("P");
+  await screen.see("> what alpha shows");
+  expect(await screen.screen({ ansi: true })).toMatch(seen);
+});
+
+test("a terminal that does not say its size (0x0) is taken for 80x24, and its real size once it has one is followed", async () => {
+  // Where util-linux's script has no terminal of its own it makes one without a size, as sshd does for `ssh -tt` from a pipe.
+  const child = spawn(
+    "script",
+    [
+      "-qec",
+      `(sleep 2; stty cols 100 rows 30 </dev/tty) & exec ${process.cwd()}/node_modules/.bin/node ${program.path} few`,
+      "/dev/null",
+    ],
+    { stdio: ["pipe", "pipe", "ignore"] },
+  );
+  const seen = new xterm.Terminal({ cols: 100, rows: 30, allowProposedApi: true });
+  child.stdout.on("data", (chunk: Buffer) => seen.write(chunk));
+  const text = (): string[] =>
+    Array.from({ length: 30 }, (_, row) => seen.buffer.active.getLine(row)?.translateToString(true) ?? "");
+  try {
+    await eventually("a frame of 80x24", async () => text()[23]?.startsWith(" Enter attach"));
+    expect(text()[0]).toMatch(/^ convocate {2}fake.* agents 2\/2$/);
+    expect(text()[0]?.length).toBeLessThanOrEqual(80);
+    await eventually("a frame of 100x30", async () => text()[29]?.startsWith(" Enter attach"));
+  } finally {
+    child.stdin.end("q");
+    await once(child, "close");
+  }
+});
+
 test("names, titles and messages with escape sequences reach no terminal; wide characters keep the columns", async () => {
   await using screen = await start("hostile");
   const before = await screen.leaks();
@@ -150,6 +214,9 @@ test("names, titles and messages with escape sequences reach no terminal; wide c
   await screen.see("Docker has a problem");
   await screen.key("Escape", "S");
   await screen.see("Release");
+  await screen.key("Escape", "P");
+  await screen.see("what evilmoved shows");
+  await screen.see("for 目录");
   const after = await screen.leaks();
   expect(after).toEqual({ ...before, clipboard: null, bell: false });
   expect(after.title).not.toContain("evil");

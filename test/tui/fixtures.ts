@@ -12,6 +12,10 @@ import type { AgentView, SessionView } from "../../runtime/shell/cluster.js";
 /** The moment all fixtures are from: 2026-11-21 14:03:22 local time. */
 export const NOW_MS = new Date(2026, 10, 21, 14, 3, 22).getTime();
 
+/** OSC 52 (the clipboard), a title, cursor moves, a bell, an erased screen, the mouse, an 8-bit control. */
+export const ATTACK =
+  "\u001b]52;c;ZXZpbA==\u0007\u001b]0;evil title\u0007\u001b[10;10Hmoved\u0007\u001b[2J\u001b[?1003h\u009b31m\u202e";
+
 /** RFC 3339, so many seconds before NOW_MS (or before `nowMs`). */
 export function ago(seconds: number, nowMs = NOW_MS): string {
   return new Date(nowMs - seconds * 1000).toISOString();

@@ -20,8 +20,14 @@ export async function buildProgram(entry: string): Promise<Program> {
     format: "esm",
     jsx: "automatic",
     logLevel: "error",
+    // As in what is shipped: ssh2 does without them.
+    external: ["cpu-features", "*.node"],
     define: { "process.env.NODE_ENV": '"production"' },
-    banner: { js: "import { createRequire as __r } from 'node:module'; const require = __r(import.meta.url);" },
+    banner: {
+      js:
+        "import { createRequire as __r } from 'node:module'; const require = __r(import.meta.url);" +
+        "const __filename = import.meta.filename; const __dirname = import.meta.dirname;",
+    },
     plugins: [
       {
         // Ink imports it only where DEV=true; nobody installs it.

@@ -14,7 +14,7 @@ const FINGERPRINT = /^SHA256:[A-Za-z0-9+/]{43}=?$/;
 
 /** The key to pin for a host that has none pinned: given, or shown by the host and accepted by the operator. */
 export async function firstContact(
-  at: { name: string; address: string; port: number },
+  at: Parameters<typeof scanHostKey>[0],
   policy: HostKeyPolicy,
   signal?: AbortSignal,
 ): Promise<string> {

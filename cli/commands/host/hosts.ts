@@ -1,6 +1,6 @@
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import { createPool, type Connection } from "../../../infra/connection/index.js";
-import { hostsOf, type Inventory, type InventoryHost } from "../../../infra/inventory/index.js";
+import { hostsOf, type Inventory, type InventoryAgent, type InventoryHost } from "../../../infra/inventory/index.js";
 import { reach, type Unreachable } from "../../../infra/rollout/index.js";
 import { errorLines, interruptSignal } from "../../output/run.js";
 
@@ -32,6 +32,29 @@ export function sayUnreachable(unreachable: readonly Unreachable[]): void {
       process.stderr.write(`${line}\n`);
     process.exitCode = error.exitCode;
   }
+}
+
+/** Logs in to the shell host alone, for what is asked and done there. @throws ConvocateError why it cannot be reached. */
+export async function withShell<T>(inventory: Inventory, use: (shell: Connection) => Promise<T>): Promise<T> {
+  await using pool = createPool();
+  const { reachable, unreachable } = await reach(pool, [inventory.shell], interruptSignal);
+  const [shell] = reachable;
+  if (shell) return await use(shell.connection);
+  throw unreachable[0]?.error ?? new ConvocateError("UNREACHABLE", `${inventory.shell.name} cannot be reached`);
+}
+
+/** An agent by name or address; BAD_USAGE with those that there are. */
+export function agentNamed(inventory: Inventory, wanted: string): InventoryAgent {
+  const agent = findAgent(inventory, wanted);
+  if (agent) return agent;
+  throw new ConvocateError(
+    "BAD_USAGE",
+    `no agent ${wanted} in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
+  );
+}
+
+export function findAgent(inventory: Inventory, wanted: string): InventoryAgent | undefined {
+  return inventory.agents.find(({ name, host }) => name === wanted || (host.via === "ssh" && host.address === wanted));
 }
 
 /** Logs in to all, says who cannot be reached, and gives the others to `use` while the connections are held. */

@@ -1,7 +1,10 @@
 import { Command } from "commander";
-import { count, withInitOptions, withStack, type RoleOptions } from "./options.js";
+import { publishedPort } from "../session/options.js";
+import { count, withAuthorityOptions, withInitOptions, withStack, type RoleOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
+import type { DrainOptions } from "./drain.js";
 import type { InstallOptions } from "./install.js";
+import type { MigrateOptions } from "./migrate.js";
 import type { PlanOptions } from "./plan.js";
 import type { RemoveOptions } from "./remove.js";
 import type { UpdateOptions } from "./update.js";
@@ -9,14 +12,14 @@ import type { UpdateOptions } from "./update.js";
 /** The verbs of `convocate-host`. What they do is loaded when it is asked for: help must not wait for Pulumi. */
 export function hostCommands(): Command[] {
   return [
-    withInitOptions(new Command("init-shell"))
+    withAuthorityOptions(withInitOptions(new Command("init-shell")))
       .description("make a host the cluster's shell host, or repair it: edits the inventory, then rolls out")
       .option("--rotate-ca", "replace the certificate authority of log forwarding, and every certificate with it")
       .action(async (options: RoleOptions) => {
         const { init } = await import("./init.js");
         await init("shell", options);
       }),
-    withInitOptions(new Command("init-agent"))
+    withAuthorityOptions(withInitOptions(new Command("init-agent")))
       .description("make a host an agent of the cluster, or repair it: edits the inventory, then rolls out")
       .option("--shell-host", "the shell host's machine is to be an agent too")
       .option(
@@ -53,6 +56,32 @@ export function hostCommands(): Command[] {
       .action(async (options: UpdateOptions) => {
         const { update } = await import("./update.js");
         await update(options);
+      }),
+    withStack(new Command("drain"))
+      .description("move every session of an agent to others; what runs is stopped, moved, and started there")
+      .requiredOption("--host <host>", "the agent: a name in the inventory, or an address")
+      .option("--to <agent>", "all to this agent")
+      .option("--spread", "each to the agent with the most free capacity that takes it")
+      .option("--json", "as JSON")
+      .addHelpText("after", "\nExit code 1 when any session is left, each told with its reason. Run again, it goes on.")
+      .action(async (options: DrainOptions) => {
+        const { drain } = await import("./drain.js");
+        await drain(options);
+      }),
+    withStack(new Command("migrate-session"))
+      .description("take sessions of an earlier release from the shell host to an agent (rows with O)")
+      .requiredOption("--agent <host>", "the agent: a name in the inventory, or an address")
+      .option("--session <uuid>", "this one; a name that only one has will do")
+      .option("--all", "all of them")
+      .option("--port <number>", "publish this port there; -1: the first free one; its own unless told", publishedPort)
+      .option("--json", "as JSON")
+      .addHelpText(
+        "after",
+        "\nA directory goes when the agent has the session. Cut off, the same command completes it.",
+      )
+      .action(async (options: MigrateOptions) => {
+        const { migrateSession } = await import("./migrate.js");
+        await migrateSession(options);
       }),
     withStack(new Command("doctor"))
       .description(

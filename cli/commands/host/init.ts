@@ -2,14 +2,13 @@ import { homedir } from "node:os";
 import { relative, resolve } from "node:path";
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import { refuseClashes, type WantedPort } from "../../../infra/host/clashes.js";
+import { readFacts } from "../../../infra/host/facts.js";
 import { createPool } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
-  hostsOf,
   InventoryEdit,
   inventoryPath,
   parseInventory,
-  readInventory,
   type Inventory,
   type InventoryAgent,
   type InventoryShell,
@@ -18,37 +17,31 @@ import {
 } from "../../../infra/inventory/index.js";
 import { rollout } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
+import { bringAuthority, isNewAuthority, readAuthority, rotateAuthority, type Authority } from "./authority.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./hostKey.js";
-import { others, withReached } from "./hosts.js";
-import { hostKeyPolicy, type InitOptions, type RoleOptions } from "./options.js";
+import { others } from "./hosts.js";
+import { hostKeyPolicy, type RoleOptions } from "./options.js";
 import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
 
 /** Puts a host into the inventory, pins its key at the first contact, and makes it match. Run again, it repairs drift. */
 export async function init(role: Role, options: RoleOptions): Promise<void> {
+  const authority = await givenAuthority(options);
   const { inventory, name } = await enlist(role, options);
+  if (authority && isNewAuthority(options.stack, authority)) await bringAuthority(options.stack, authority);
   await rollOut(inventory, options.stack, role, name);
   if (options.rotateCa) await rotateAuthority(options.stack);
   if (options.rotateKeys) await rotateKeys(inventory, name, () => rollOut(inventory, options.stack, role, name));
 }
 
-/** Every agent's certificate is of the old authority, so all hosts take part, or none. */
-async function rotateAuthority(stack: string): Promise<void> {
-  const path = inventoryPath(checkoutRoot(), stack);
-  await withReached(hostsOf(readInventory(path)), async ({ unreachable }) => {
-    if (unreachable.length > 0)
-      throw new ConvocateError(
-        "UNREACHABLE",
-        `${unreachable.map(({ name }) => name).join(", ")} would be shut out of log forwarding: the authority was not replaced`,
-      );
-    const edit = InventoryEdit.open(path);
-    edit.nextAuthority();
-    edit.save();
-    const inventory = readInventory(path);
-    const done = await roll(rollout, { stack, inventory, leave: [] });
-    process.stdout.write(`${inventory.cluster}: a new authority, and every certificate anew (${counted(done)})\n`);
-  });
+async function givenAuthority({ caCert, caKey, rotateCa }: RoleOptions): Promise<Authority | undefined> {
+  if (caCert === undefined && caKey === undefined) return undefined;
+  if (caCert === undefined || caKey === undefined)
+    throw new ConvocateError("BAD_USAGE", "an authority from elsewhere is two files: --ca-cert FILE and --ca-key FILE");
+  if (rotateCa)
+    throw new ConvocateError("BAD_USAGE", "--rotate-ca makes a new authority, --ca-cert brings one: say one of them");
+  return await readAuthority(caCert, caKey);
 }
 
 /** A host's entry in the inventory, with its key pinned; the host was logged in to, and nothing clashes. */
@@ -64,9 +57,11 @@ export async function enlist(role: Role, options: RoleOptions): Promise<{ invent
   const identityFile = options.identity === undefined ? undefined : portablePath(resolve(options.identity));
   edit.put(role, { ...withoutRole(changed), identityFile });
   // A bad inventory is told before any host is touched.
-  parseInventory(edit.toString(), path, { unpinned: true });
-  if (options.hostKey !== undefined || !edit.isPinned(changed))
-    edit.put(role, { name: changed.name, address: changed.address, hostKey: await newHostKey(changed, edit, options) });
+  const { host } = hostIn(parseInventory(edit.toString(), path, { unpinned: true }), changed);
+  if (host.via === "ssh" && (options.hostKey !== undefined || host.hostKeys.length === 0)) {
+    const hostKey = await firstContact(host, hostKeyPolicy(options), interruptSignal);
+    edit.put(role, { name: changed.name, address: changed.address, hostKey });
+  }
 
   // Tried before it is kept: a mistyped option leaves the inventory as it was.
   const inventory = parseInventory(edit.toString(), path);
@@ -75,18 +70,20 @@ export async function enlist(role: Role, options: RoleOptions): Promise<{ invent
   return { inventory, name: changed.name };
 }
 
-async function newHostKey(entry: RawEntry, edit: InventoryEdit, options: InitOptions): Promise<string> {
-  const at = { name: entry.name, address: entry.address, port: entry.port ?? edit.defaultPort() };
-  return await firstContact(at, hostKeyPolicy(options), interruptSignal);
+function hostIn(inventory: Inventory, entry: RawEntry): InventoryAgent | InventoryShell {
+  return inventory.agents.find(({ name }) => entry.role === "agent" && name === entry.name) ?? inventory.shell;
 }
 
 async function tryHost(inventory: Inventory, entry: RawEntry): Promise<void> {
-  const agent = inventory.agents.find(({ name }) => entry.role === "agent" && name === entry.name);
-  const host = agent?.host ?? inventory.shell.host;
+  const machine = hostIn(inventory, entry);
   await using pool = createPool();
-  const connection = await pool.connect(host, interruptSignal);
+  const connection = await pool.connect(machine.host, interruptSignal);
   await connection.run(["true"], { signal: interruptSignal, timeoutMs: 20_000 });
-  await refuseClashes(connection, agent ? agentPorts(agent) : shellPorts(inventory.shell), interruptSignal);
+  // What is no Debian or Ubuntu is told before anything is changed.
+  await readFacts(connection, interruptSignal);
+  const [ports, modules] =
+    "agentPort" in machine ? [agentPorts(machine), ["imjournal", "omrelp"]] : [shellPorts(machine), ["imrelp"]];
+  await refuseClashes(connection, ports, modules, interruptSignal);
 }
 
 /** Node calls its process's first thread MainThread, and so does ss. */

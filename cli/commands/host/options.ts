@@ -21,6 +21,8 @@ export interface RoleOptions extends InitOptions {
   shellHost?: true;
   rotateCa?: true;
   rotateKeys?: true;
+  caCert?: string;
+  caKey?: string;
 }
 
 /** A whole number from 1 to 50, the most hosts that a cluster has. */
@@ -45,6 +47,12 @@ export function withInitOptions(command: Command): Command {
     .option("--identity <file>", "private key file to log in with; the SSH agent when left out")
     .option("--host-key <key>", "the host's key, as an OpenSSH public key line, or its fingerprint (SHA256:…)")
     .option("--accept-new-host-key", "pin the key that the host shows at the first contact, unseen");
+}
+
+export function withAuthorityOptions(command: Command): Command {
+  return command
+    .option("--ca-cert <file>", "certificate of an authority from elsewhere, to sign log forwarding's certificates")
+    .option("--ca-key <file>", "its private key: PEM, RSA, not encrypted; kept in the stack's config, encrypted");
 }
 
 export function hostKeyPolicy(options: InitOptions): HostKeyPolicy {

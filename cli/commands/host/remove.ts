@@ -14,7 +14,7 @@ import {
 } from "../../../infra/inventory/index.js";
 import { destroy, resourceNames, rollout, type Unreachable } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
-import { withReached } from "./hosts.js";
+import { findAgent, withReached } from "./hosts.js";
 import { counted, roll } from "./roll.js";
 import { sessionsOf } from "./sessions.js";
 
@@ -38,10 +38,7 @@ export async function remove(options: RemoveOptions): Promise<void> {
 }
 
 async function removeAgent(options: RemoveOptions, wanted: string, inventory: Inventory, path: string): Promise<void> {
-  const { stack } = options;
-  const agent = inventory.agents.find(
-    ({ name, host }) => name === wanted || (host.via === "ssh" && host.address === wanted),
-  );
+  const agent = findAgent(inventory, wanted);
   if (!agent && wanted === inventory.shell.name)
     throw new ConvocateError(
       "BAD_USAGE",
@@ -62,7 +59,7 @@ async function removeAgent(options: RemoveOptions, wanted: string, inventory: In
     edit.remove(agent.name);
     if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${agent.name} is taken out\n`);
     const without = readInventory(path);
-    const done = await rollAway(stack, without, gone);
+    const done = await rollAway(options, without, gone);
     const connection = connections.get(agent.name);
     if (options.purge && connection)
       await purge(connection, inventory.service, { account: !agent.onShellHost, signal: interruptSignal });
@@ -81,15 +78,20 @@ async function finishRemoval(options: RemoveOptions, wanted: string, inventory: 
     );
   if (options.purge)
     throw new ConvocateError("BAD_USAGE", `${wanted} is not in the inventory any more: put it back to purge it`);
-  const done = await rollAway(options.stack, inventory, options.force ? [wanted] : []);
+  const done = await rollAway(options, inventory, options.force ? [wanted] : []);
   process.stdout.write(`${wanted}: removed (${done})\n`);
 }
 
 /** The rollout that takes away what is no longer declared; other agents are left alone. */
-async function rollAway(stack: string, inventory: Inventory, gone: readonly string[]): Promise<string> {
+async function rollAway(options: RemoveOptions, inventory: Inventory, gone: readonly string[]): Promise<string> {
   const leave = inventory.agents.map(({ name }) => name).filter((name) => name !== inventory.shell.name);
-  const variables = { CONVOCATE_GONE_HOSTS: gone.join(",") };
-  return counted(await roll(rollout, { stack, inventory, leave, variables }));
+  const { stack } = options;
+  return counted(await roll(rollout, { stack, inventory, leave, variables: forProvider(options, gone) }));
+}
+
+/** What the provider must know (infra/provider/serve.ts). */
+function forProvider(options: RemoveOptions, gone: readonly string[]): Record<string, string> {
+  return { CONVOCATE_GONE_HOSTS: gone.join(","), ...(options.purge && { CONVOCATE_PURGE: "true" }) };
 }
 
 async function removeAll(options: RemoveOptions, inventory: Inventory): Promise<void> {
@@ -97,7 +99,7 @@ async function removeAll(options: RemoveOptions, inventory: Inventory): Promise<
     const gone = givenUp(options, unreachable);
     await letGo(options, inventory.agents, connections);
     if (options.purge) await confirmPurge(options, inventory.cluster);
-    const variables = { CONVOCATE_GONE_HOSTS: gone.join(",") };
+    const variables = forProvider(options, gone);
     const done = await roll(destroy, { stack: options.stack, inventory, leave: [], variables });
     if (options.purge)
       await Promise.all(
@@ -138,8 +140,9 @@ async function letGo(
     if (!options.force)
       throw new ConvocateError(
         "REFUSED",
-        `${name} has ${names.length === 1 ? "a session" : `${names.length} sessions`} (${names.join(", ")}): move or delete ` +
-          `${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
+        `${name} has ${names.length === 1 ? "a session" : `${names.length} sessions`} (${names.join(", ")}): ` +
+          (options.all ? "delete" : `\`convocate-host drain --host ${name} --spread\` moves`) +
+          ` ${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
       );
     process.stderr.write(`${name}: stopping ${names.join(", ")}\n`);
     await stopSessions(connection, interruptSignal);

@@ -162,6 +162,36 @@ test("override clears a stale lock, a live one with --force only", async () => {
   expect((await client.run("override", "busy", "--force")).error).toBeNull();
 });
 
+test("logs shows each line as people read it, and what was forwarded of a session that is gone or away", async () => {
+  const { id } = one.addSession("alpha");
+  const hook = '{"event":"PreToolUse","at_ms":1,"tool":"Bash","text":"ls -l"}';
+  one.log = [{ timestamp: "2026-11-21T00:00:03.000Z", text: hook }];
+  const gone = newSessionId();
+  const stamp = (s: number): string => `2026-11-21T00:00:0${s}.000100+00:00`;
+  client.forward(one.id, [
+    `${stamp(1)} ${id} convocate-entrypoint: a word`,
+    `${stamp(2)} ${gone} {"event":"container.deleted","text":"name beta"}`,
+    `${stamp(3)} ${gone} the last one`,
+  ]);
+  expect((await client.run("logs", "alpha")).out).toEqual([
+    "2026-11-21T00:00:01.000Z convocate-entrypoint: a word",
+    "2026-11-21T00:00:03.000Z PreToolUse Bash ls -l",
+  ]);
+  expect((await client.run("logs", "alpha", "--since", "2026-11-21T00:00:02Z")).out).toHaveLength(1);
+  expect((await client.run("logs", gone)).out).toEqual([
+    "2026-11-21T00:00:02.000Z container.deleted name beta",
+    "2026-11-21T00:00:03.000Z the last one",
+  ]);
+  expect((await client.run("logs", newSessionId())).error).toMatchObject({ code: "SESSION_NOT_FOUND" });
+  await client.run("logs", "alpha", "-n", "1", "--json");
+  expect(JSON.parse(client.out.at(-1) ?? "")).toEqual({
+    timestamp: "2026-11-21T00:00:03.000000Z",
+    text: hook,
+    agent_id: one.id,
+    entry: { event: "PreToolUse", tool: "Bash", text: "ls -l" },
+  });
+});
+
 test("logs prints the last lines, and with -f those that come, each once", async () => {
   one.addSession("alpha");
   const line = (s: number) => ({ timestamp: `2026-11-21T00:00:0${s}.000Z`, text: `line ${s}\u001b[2J` });

@@ -123,10 +123,11 @@ function row(agent: AgentView): string[] {
 }
 
 /** Down, up, or up in one direction only: which one says who must be looked at. */
-function stateOf({ connection, heard }: AgentView): string {
-  if (connection.state !== "connected") return "down";
-  if (heard?.connection === "silent") return "up, silent";
-  return heard?.peer_lost_since ? "up, hears nothing" : "up";
+export function stateOf({ connection, heard }: AgentView): string {
+  const answers = connection.state === "connected" ? "up" : "down";
+  if (heard?.connection !== "connected") return answers === "up" && heard ? "up, silent" : answers;
+  if (heard.peer_lost_since) return `${answers}, hears nothing`;
+  return answers === "up" ? "up" : "down, but heard";
 }
 
 function pause(ms: number): Promise<void> {

@@ -15,6 +15,7 @@ import { capacity } from "./capacity.js";
 import { completion } from "./completion.js";
 import { doctor } from "./doctor.js";
 import { events } from "./events.js";
+import { migrateOrphan } from "./migrate-orphan.js";
 import { settings } from "./settings.js";
 import { statusServe } from "./status-serve.js";
 import { openTui, printFrame } from "./tui.js";
@@ -60,6 +61,7 @@ export function convocateProgram(client: Client): Command {
     statusServe(),
   ])
     program.addCommand(command);
+  program.addCommand(migrateOrphan(client), { hidden: true });
   program
     .command("version")
     .description("print the release")

@@ -1,4 +1,4 @@
-import { shellPaths } from "../../../runtime/domain/index.js";
+import { AGENT_UNIT, shellPaths } from "../../../runtime/domain/index.js";
 
 /** Name in the log server's certificate; agents' have the agent's name, which has no dot. */
 export const LOG_SERVER_NAME = "shell.convocate";
@@ -18,6 +18,13 @@ export const clientTls = {
   key: "/etc/convocate-agent/rsyslog-tls/client.key",
 } as const;
 
+/** What waits on an agent's disk while the shell host is away. */
+const QUEUE_BYTES = 1024 * 1024 * 1024;
+/** Characters; what is longer is no line of a log. Below the 8 KiB that rsyslog takes. */
+const LONGEST_LINE = 4096;
+/** Of what matches no agent. */
+const QUARANTINE_BYTES = 10 * 1024 * 1024;
+
 /** One file per agent, which turns its token into its id; included by the server's ruleset. */
 export const tokenFolder = `${shellPaths.etc}/log-agents`;
 export const tokenPath = (agentId: string): string => `${tokenFolder}/${agentId}.conf`;
@@ -33,7 +40,8 @@ if $.token == "${token}" then { set $.agent = "${agentId}"; }
  * The log server. Why so (shared experience with rsyslog 8.2302): no property gives the name in the peer's certificate, and
  * host name, tag and text can be forged, so each agent adds a secret token that chooses its file. `Direct`, because a
  * queue in memory loses lines that RELP has acknowledged. The list of names is read at start only. An output channel ends
- * the quarantine file at its size; the versions of rsyslog that we support have no other limit in common.
+ * the quarantine file at its size; the versions of rsyslog that we support have no other limit in common. No line reaches a
+ * file with a control character in it, so none can end before its end, or work on a terminal.
  */
 export function serverConfig(agentNames: readonly string[], group: string): string {
   // An empty list would let everybody in who has a certificate of the authority.
@@ -46,15 +54,15 @@ template(name="convocateFile" type="list") {
   property(name="$.agent" securepath="replace")
   constant(value=".log")
 }
-template(name="convocateLine" type="string" string="%timestamp:::date-rfc3339% %programname% %msg:::drop-last-lf%\\n")
-$outchannel convocateQuarantine,${shellPaths.logs}/quarantine.log,10485760
+template(name="convocateLine" type="string" string="%timestamp:::date-rfc3339% %programname% %msg:::drop-last-lf,space-cc%\\n")
+$outchannel convocateQuarantine,${shellPaths.logs}/quarantine.log,${QUARANTINE_BYTES}
 
 ruleset(name="convocateAgents" queue.type="Direct") {
   set $.token = re_extract($structured-data, "token=\\"([0-9a-f]{64})\\"", 0, 1, "");
   set $.agent = "";
   include(file="${tokenFolder}/*.conf" mode="optional")
   if re_match($.agent, "^[a-z0-9]{8}\\$") then {
-    action(type="omfile" dynaFile="convocateFile" template="convocateLine" fileCreateMode="0640" fileOwner="root"
+    action(type="omfile" dynaFile="convocateFile" dynaFileCacheSize="64" template="convocateLine" fileCreateMode="0640" fileOwner="root"
       fileGroup="${group}" createDirs="off")
   } else {
     :omfile:$convocateQuarantine;convocateLine
@@ -68,9 +76,12 @@ input(type="imrelp" port="${LOG_PORT}" ruleset="convocateAgents" keepAlive="on" 
 }
 
 /**
- * An agent's end. The journal has the agent's lines and, through Docker's journald driver, the sessions'; the same lines
- * come again by imuxsock and go where the host sends its own, so what imjournal brings ends here. The queue is on disk:
- * nothing is lost while the shell is down. `shell` is an address or a host name.
+ * An agent's end. The journal has the agent's lines and, through Docker's journald driver, the sessions'. What imjournal
+ * brings ends here: the host's own lines come by imuxsock and go where its owner sends them. Those of sessions, which come
+ * that way again, would double every session's log on its disk, and flood whatever its owner forwards to. The queue is on disk:
+ * nothing is lost while the shell is down. When it is full, new lines are dropped at once: to wait for room would hold up
+ * the host's own log, which takes the same way up to here. When rsyslog stops, what is on its way gets some seconds to be
+ * acknowledged. `shell` is an address or a host name.
  */
 export function clientConfig(shell: string, token: string): string {
   return `# Written by convocate: logs of the agent and its sessions, to the shell host.
@@ -79,23 +90,24 @@ module(load="imjournal" StateFile="convocate-imjournal" PersistStateInterval="10
   IgnorePreviousMessages="on")
 
 template(name="convocateForward" type="string"
-  string="<%PRI%>1 %TIMESTAMP:::date-rfc3339% %HOSTNAME% %programname% - - [convocate@32473 token=\\"${token}\\"] %msg%")
+  string="<%PRI%>1 %TIMESTAMP:::date-rfc3339% %HOSTNAME% %programname% - - [convocate@32473 token=\\"${token}\\"] %msg:1:${LONGEST_LINE}:space-cc%")
 
 ruleset(name="convocateForward" queue.type="Direct") {
   action(type="omrelp" name="convocate" target="${shell}" port="${LOG_PORT}" template="convocateForward" timeout="30"
     tls="on" tls.caCert="${clientTls.ca}" tls.myCert="${clientTls.cert}" tls.myPrivKey="${clientTls.key}"
     tls.authMode="name" tls.permittedPeer=["${LOG_SERVER_NAME}"]
-    queue.type="Disk" queue.filename="convocate-forward" queue.size="5000000" queue.maxDiskSpace="1g"
-    queue.checkpointInterval="100" queue.saveOnShutdown="on"
+    queue.type="Disk" queue.filename="convocate-forward" queue.size="5000000" queue.maxDiskSpace="${QUEUE_BYTES}" queue.timeoutEnqueue="0"
+    queue.checkpointInterval="100" queue.saveOnShutdown="on" queue.timeoutShutdown="5000" queue.timeoutActionCompletion="5000"
     action.resumeRetryCount="-1" action.resumeInterval="2" action.resumeIntervalMax="10")
 }
 
 if $inputname == "imjournal" then {
-  if $!_SYSTEMD_UNIT == "convocate-agent.service" or $!CONTAINER_NAME startswith "convocate-session-" then {
+  if $!_SYSTEMD_UNIT == "${AGENT_UNIT}" or $!CONTAINER_NAME startswith "convocate-session-" then {
     call convocateForward
   }
   stop
 }
+if $inputname == "imuxsock" and re_match($programname, "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\\$") then stop
 `;
 }
 

@@ -6,9 +6,11 @@ export interface CertificateAuthorityArgs {
   commonName: string;
   /** Another number makes another authority; default 1. */
   generation?: number;
+  /** One from elsewhere; its key must be a secret. */
+  given?: { certPem: pulumi.Input<string>; keyPem: pulumi.Input<string> };
 }
 
-/** A certificate authority of RSA-3072 for ten years, made anew with all it signed when 60 days are left. */
+/** A certificate authority of RSA-3072 for ten years, made anew with all it signed when 60 days are left; or a given one. */
 export class CertificateAuthority extends ConvocateResource {
   declare readonly certPem: pulumi.Output<string>;
   /** Secret. */

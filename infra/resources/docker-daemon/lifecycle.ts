@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { readDaemon, setUpDaemon } from "../../host/docker.js";
+import { putDaemonFileBack, readDaemon, setUpDaemon } from "../../host/docker.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { change, compare, HostName } from "../shared.js";
 
@@ -10,23 +10,25 @@ interface State extends Inputs {
   liveRestore: boolean;
   running: boolean;
   enabled: boolean;
+  /** daemon.json as it was found; a proxy's password may stand in it. Not in states of earlier releases. */
+  before?: string;
 }
 
 /** A Docker daemon whose containers land in our slice and outlive its restarts. The daemon is the host's and stays. */
 export const dockerDaemon: Lifecycle<Inputs, State> = {
   kind: "DockerDaemon",
   inputs: Inputs,
-  secretOutputs: [],
+  secretOutputs: ["before"],
   diff: (state, inputs) => [
     ...compare<Inputs>(state, inputs, ["host"]),
     ...(["systemdCgroups", "liveRestore", "running", "enabled"] as const).filter((fact) => !state[fact]).map(change),
   ],
   async create(inputs, { pool, signal, progress }) {
-    await setUpDaemon(await pool.connect(inputs.host, signal), progress, signal);
-    const state = { ...inputs, systemdCgroups: true, liveRestore: true, running: true, enabled: true };
+    const { text } = await setUpDaemon(await pool.connect(inputs.host, signal), progress, signal);
+    const state = { ...inputs, systemdCgroups: true, liveRestore: true, running: true, enabled: true, before: text };
     return { id: `${inputs.host}:docker`, state };
   },
-  async read(_state, inputs, { pool, signal }) {
+  async read({ before }, inputs, { pool, signal }) {
     const found = await readDaemon(await pool.connect(inputs.host, signal), signal);
     const both = (fact: "systemdCgroups" | "liveRestore"): boolean =>
       found.file[fact] && (found.live?.[fact] ?? found.file[fact]);
@@ -36,12 +38,16 @@ export const dockerDaemon: Lifecycle<Inputs, State> = {
       liveRestore: both("liveRestore"),
       running: found.live !== null,
       enabled: found.enabled,
+      ...(before !== undefined && { before }),
     };
   },
-  async update(_state, inputs, context) {
-    return (await dockerDaemon.create(inputs, context)).state;
+  async update({ before }, inputs, context) {
+    const { before: _now, ...state } = (await dockerDaemon.create(inputs, context)).state;
+    return { ...state, ...(before !== undefined && { before }) };
   },
-  async delete() {
-    // Its settings do no harm, and taking them back would restart it under whatever runs there.
+  async delete(state, { pool, purge, signal }) {
+    // Without a purge its settings stay: they do no harm.
+    if (!purge || state.before === undefined) return;
+    await putDaemonFileBack(await pool.connect(state.host, signal), state.before, signal);
   },
 };

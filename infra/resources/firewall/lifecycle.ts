@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Connection } from "../../connection/types.js";
-import { deleteArgv, openPorts, readFirewall, RULE } from "../../host/firewall.js";
+import { deleteArgv, disableArgv, openPorts, readFirewall, RULE } from "../../host/firewall.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { add, change, compare, HostName } from "../shared.js";
 
@@ -8,6 +8,8 @@ const Inputs = z.object({ host: HostName, allow: z.array(z.string().regex(RULE))
 type Inputs = z.infer<typeof Inputs>;
 interface State extends Inputs {
   active: boolean;
+  /** Whether it was up, and what was open, when it was found; not in states of earlier releases. */
+  before?: { active: boolean; allowed: string[]; sshPorts: number[] };
 }
 
 /** The port by which we are in: never closed by us. */
@@ -26,27 +28,36 @@ export const firewall: Lifecycle<Inputs, State> = {
   ],
   async create(inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);
-    await openPorts(connection, [sshRule(connection), ...inputs.allow], signal);
-    return { id: `${inputs.host}:firewall`, state: { ...inputs, active: true } };
+    const before = await openPorts(connection, [sshRule(connection), ...inputs.allow], signal);
+    return { id: `${inputs.host}:firewall`, state: { ...inputs, active: true, before } };
   },
   async read(state, inputs, { pool, signal }) {
     const found = await readFirewall(await pool.connect(inputs.host, signal), "rules", signal);
     const ours = [...new Set([...state.allow, ...inputs.allow])];
-    return { host: inputs.host, active: found.active, allow: ours.filter((rule) => found.allowed.includes(rule)) };
+    return {
+      host: inputs.host,
+      active: found.active,
+      allow: ours.filter((rule) => found.allowed.includes(rule)),
+      ...(state.before && { before: state.before }),
+    };
   },
-  async update(state, inputs, context) {
-    const { state: next } = await firewall.create(inputs, context);
+  async update({ allow, before }, inputs, context) {
+    await firewall.create(inputs, context);
     const connection = await context.pool.connect(inputs.host, context.signal);
-    for (const rule of state.allow)
-      if (!inputs.allow.includes(rule) && rule !== sshRule(connection))
+    for (const rule of allow)
+      if (!inputs.allow.includes(rule) && rule !== sshRule(connection) && !before?.allowed.includes(rule))
         await connection.run(deleteArgv(rule), { allowFailure: true, signal: context.signal });
-    return next;
+    return { ...inputs, active: true, ...(before && { before }) };
   },
-  async delete(state, { pool, signal }) {
-    // The firewall stays up, and ssh stays open: taking either away is the operator's to decide.
-    const connection = await pool.connect(state.host, signal);
-    for (const rule of state.allow)
-      if (rule !== sshRule(connection) && rule !== "22/tcp")
+  async delete({ host, allow, before }, { pool, purge, signal }) {
+    const connection = await pool.connect(host, signal);
+    const ssh = [sshRule(connection), "22/tcp", ...(before?.sshPorts ?? []).map((port) => `${port}/tcp`)];
+    // The firewall stays up with ssh open: taking either away is the operator's to decide, who says so with a purge. And
+    // where it was up before, ssh's rule stays even then: whatever else let us in may be gone.
+    const down = purge && before?.active === false;
+    if (down) await connection.run(disableArgv(), { signal, timeoutMs: 300_000 });
+    for (const rule of new Set(down ? [...ssh, ...allow] : allow))
+      if ((down || !ssh.includes(rule)) && !before?.allowed.includes(rule))
         await connection.run(deleteArgv(rule), { allowFailure: true, signal });
   },
 };

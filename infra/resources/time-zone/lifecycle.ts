@@ -8,7 +8,10 @@ const Inputs = z.object({
   zone: z.string().regex(/^[A-Za-z0-9_+-]+(\/[A-Za-z0-9_+-]+){0,2}$/, "must be a time zone, as Europe/Berlin"),
 });
 type Inputs = z.infer<typeof Inputs>;
-type State = Inputs;
+interface State extends Inputs {
+  /** The zone that was found; not in states of earlier releases. */
+  before?: string;
+}
 
 /** By the link itself: timedated need not be there for it, and it is what every program reads. */
 const READ = `readlink -f /etc/localtime 2>/dev/null | sed 's|.*/zoneinfo/||'`;
@@ -27,22 +30,26 @@ export const timeZone: Lifecycle<Inputs, State> = {
   diff: (state, inputs) => compare<Inputs>(state, inputs, ["host", "zone"]),
   async create(inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);
+    const before = (await runScript(connection, READ, [], { signal })).stdout.trim();
     const { exitCode } = await runScript(connection, SET, [inputs.zone], { allowFailure: true, signal });
     if (exitCode !== 0)
       throw new Error(
         `${inputs.host}: there is no time zone ${inputs.zone} in /usr/share/zoneinfo: install tzdata, or mend the name`,
       );
-    return { id: `${inputs.host}:time-zone`, state: inputs };
+    return { id: `${inputs.host}:time-zone`, state: { ...inputs, before } };
   },
-  async read(_state, inputs, { pool, signal }) {
+  async read({ before }, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);
     const { stdout } = await runScript(connection, READ, [], { signal });
-    return { host: inputs.host, zone: stdout.trim() };
+    return { host: inputs.host, zone: stdout.trim(), ...(before !== undefined && { before }) };
   },
-  async update(_state, inputs, context) {
-    return (await timeZone.create(inputs, context)).state;
+  async update({ before }, inputs, context) {
+    await timeZone.create(inputs, context);
+    return { ...inputs, ...(before !== undefined && { before }) };
   },
-  async delete() {
-    // What it was before is not known, and any zone is as good for the host.
+  async delete({ host, before }, { pool, purge, signal }) {
+    // Without a purge it stays: any zone is as good for the host.
+    if (!purge || !before) return;
+    await runScript(await pool.connect(host, signal), SET, [before], { allowFailure: true, signal });
   },
 };

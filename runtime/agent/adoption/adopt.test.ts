@@ -14,10 +14,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
-import { agentPaths, newSessionId, RESERVED_PORTS } from "../../domain/index.js";
+import { AgentId, agentPaths, newSessionId, RESERVED_PORTS } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
-import type { AgentPaths } from "../config.js";
+import { systemClock } from "../clock.js";
+import { readIdentity, type AgentPaths } from "../config.js";
+import { Spool, SPOOL_FILE } from "../events/spool.js";
+import { LockFiles } from "../sessions/lock-files.js";
+import { Locks } from "../sessions/locks.js";
 import { MetadataStore } from "../sessions/metadata.js";
+import { adoptAtStart } from "./at-start.js";
 import { adoptSessions, type Adoption } from "./install.js";
 import type { Service } from "./service.js";
 
@@ -53,6 +58,8 @@ beforeEach(() => {
     agentId: join(root, "agent-id"),
     settings: join(root, "settings.json"),
     sessions: join(root, "sessions"),
+    events: join(root, "events"),
+    locks: join(root, "locks"),
   };
   mkdirSync(home);
   writeFileSync(paths.agentId, "abcd1234\n");
@@ -87,8 +94,64 @@ function own(directory: string): void {
 
 const adopt = (): Promise<Adoption> => adoptSessions({ log: silentLog, paths, service });
 const written = (): string[] => (readdirSync(root).includes("sessions") ? readdirSync(paths.sessions) : []).sort();
+/** Type and session of what waits to be told to the shell. */
+function told(): string[] {
+  using spool = new Spool({
+    path: join(paths.events, SPOOL_FILE),
+    agentId: AgentId.parse("abcd1234"),
+    clock: systemClock,
+    log: silentLog,
+  });
+  return spool.after(0, 100).map(({ type, session_id }) => `${type} ${session_id ?? ""}`);
+}
 const reason = ({ refused }: Adoption, directory: string): string =>
   refused.find((one) => one.directory === directory)?.reason ?? "not refused";
+
+describe("the agent's start", () => {
+  const start = async (): Promise<{ events: string[]; logged: unknown[]; store: MetadataStore }> => {
+    const events: string[] = [];
+    const logged: unknown[] = [];
+    const note = (fields: object, message: string): void => void logged.push({ ...fields, message });
+    const log = { info: note, warn: note, error: note };
+    const store = await MetadataStore.open(paths.sessions, silentLog);
+    mkdirSync(paths.sessions, { recursive: true });
+    const locks = new Locks(systemClock, 100, new LockFiles(paths.locks, silentLog));
+    const { settings } = await readIdentity(paths);
+    await adoptAtStart(settings, {
+      store,
+      locks,
+      events: { emit: (type, id) => void events.push(`${type} ${id ?? ""}`) },
+      log,
+    });
+    return { events, logged, store };
+  };
+
+  test("adopts, tells of each, and logs how many and what it refused", async () => {
+    const good = leave();
+    const bad = leave({ port: 22 });
+    const { events, logged, store } = await start();
+    expect(store.all().map(({ id }) => id)).toEqual([good]);
+    expect(events).toEqual([`container.created ${good}`]);
+    expect(logged).toEqual([
+      { adopted: 1, message: expect.stringContaining("adopted") },
+      { directory: bad, reason: expect.stringMatching(/^port in/), message: "not adopted" },
+    ]);
+    expect((await start()).events).toEqual([]);
+  });
+
+  test("logs twenty refusals and how many there were, whatever lies there", async () => {
+    for (let at = 0; at < 25; at++) mkdirSync(join(home, newSessionId()));
+    const { logged } = await start();
+    expect(logged).toHaveLength(21);
+    expect(logged.at(-1)).toMatchObject({ refused: 25 });
+  });
+
+  test("goes on when what was left cannot be looked at", async () => {
+    rmSync(home, { recursive: true });
+    writeFileSync(home, "");
+    expect((await start()).logged).toEqual([{ error: expect.stringContaining(home), message: expect.any(String) }]);
+  });
+});
 
 describe("install", () => {
   test("adopts a session with what the former file says, and closes its home to others", async () => {
@@ -111,6 +174,23 @@ describe("install", () => {
     ]);
     expect(statSync(join(home, id)).mode & 0o777).toBe(0o700);
     expect(readFileSync(join(home, id, "session.json"), "utf8")).toContain(id);
+  });
+
+  test("tells the shell of each session that it adopts, once", async () => {
+    const ids = [leave(), leave()];
+    await adopt();
+    await adopt();
+    expect(told().sort()).toEqual(ids.map((id) => `container.created ${id}`).sort());
+    expect(readdirSync(paths.locks)).toEqual([]);
+  });
+
+  test("leaves metadata alone that it cannot read: a newer release's, or damaged", async () => {
+    const id = leave();
+    mkdirSync(paths.sessions);
+    writeFileSync(join(paths.sessions, `${id}.json`), "{");
+    const result = await adopt();
+    expect(reason(result, id)).toMatch(/metadata here cannot be read/);
+    expect(readFileSync(join(paths.sessions, `${id}.json`), "utf8")).toBe("{");
   });
 
   test("run again changes nothing, and leaves a running agent alone", async () => {

@@ -2,6 +2,9 @@ import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ConvocateError, FORMER_SESSION_FILE, SessionId, type AgentSettings } from "../../domain/index.js";
 import { isMissing } from "../../protocol/files.js";
+import type { EventSink } from "../events/sink.js";
+import type { Locks } from "../sessions/locks.js";
+import { tellCreated } from "../sessions/maker.js";
 import { Metadata, type MetadataStore } from "../sessions/metadata.js";
 import { choosePort } from "../sessions/ports.js";
 import { readFormer, type FormerSession } from "./former.js";
@@ -25,7 +28,7 @@ export interface Candidates {
  */
 export async function findCandidates(
   settings: AgentSettings,
-  store: Pick<MetadataStore, "all" | "get">,
+  store: Pick<MetadataStore, "all" | "get" | "isUnreadable">,
   { close }: { close: boolean },
 ): Promise<Candidates> {
   const found: Candidates = { sessions: [], known: 0, refused: [] };
@@ -37,6 +40,13 @@ export async function findCandidates(
       continue;
     }
     if (!(await looksLikeSession(settings.home, directory))) continue;
+    if (id.success && store.isUnreadable(id.data)) {
+      found.refused.push({
+        directory,
+        reason: "it is a session already, but its metadata here cannot be read: mend that",
+      });
+      continue;
+    }
     const read = await readFormer(settings.home, directory, settings, close);
     if (read.ok) formers.push(read.former);
     else found.refused.push({ directory, reason: read.why });
@@ -47,6 +57,23 @@ export async function findCandidates(
     if (why === null) found.sessions.push(metadataOf(former));
     else found.refused.push({ directory: former.uuid, reason: why });
   }
+  return found;
+}
+
+/**
+ * Makes sessions of this agent of what can be adopted, and tells of each, as of a create; for the one process that writes
+ * metadata. Cut off between the two, it is told by the agent's next start, by the lock.
+ */
+export async function adopt(
+  settings: AgentSettings,
+  { store, locks, events }: { store: MetadataStore; locks: Locks; events: EventSink },
+): Promise<Candidates> {
+  const found = await findCandidates(settings, store, { close: true });
+  for (const session of found.sessions)
+    await locks.run(session.id, "create", async () => {
+      await store.put(session);
+      tellCreated(events, session);
+    });
   return found;
 }
 

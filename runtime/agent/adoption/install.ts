@@ -1,8 +1,13 @@
+import { join } from "node:path";
 import { agentPaths } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
+import { systemClock } from "../clock.js";
 import { readIdentity, type AgentPaths } from "../config.js";
+import { Spool, SPOOL_FILE } from "../events/spool.js";
+import { LockFiles } from "../sessions/lock-files.js";
+import { LOCK_WAIT_MS, Locks } from "../sessions/locks.js";
 import { MetadataStore } from "../sessions/metadata.js";
-import { findCandidates, type Candidates, type Refused } from "./adopt.js";
+import { adopt, findCandidates, type Refused } from "./adopt.js";
 import { systemdService, type Service } from "./service.js";
 
 export interface Adoption {
@@ -13,8 +18,9 @@ export interface Adoption {
 }
 
 /**
- * `convocate-agent install`: takes over the sessions that an earlier release left on this host (SPEC 6.7). Run again, it
- * takes over what is left. Their containers, and what is in their homes, stay as they are.
+ * `convocate-agent install`: takes over the sessions that an earlier release left on this host (SPEC 6.7), as every start of
+ * the agent does, and says what it refused. Run again, it takes over what is left. Their containers, and what is in their
+ * homes, stay as they are.
  *
  * A running agent has all sessions in memory and reserves ports there, so it is stopped while metadata is written and started
  * again; that is a second or two without a control plane, in which sessions go on. With nothing to adopt it is left alone.
@@ -23,21 +29,23 @@ export interface Adoption {
  */
 export async function adoptSessions(options: { log: Log; paths?: AgentPaths; service?: Service }): Promise<Adoption> {
   const { log, paths = agentPaths, service = systemdService } = options;
-  const { settings } = await readIdentity(paths);
-  const look = async (close: boolean): Promise<{ store: MetadataStore; found: Candidates }> => {
-    const store = await MetadataStore.open(paths.sessions, log);
-    return { store, found: await findCandidates(settings, store, { close }) };
-  };
-  const before = (await look(false)).found;
-  if (before.sessions.length === 0) return { adopted: [], known: before.known, refused: before.refused };
+  const { agentId, settings } = await readIdentity(paths);
+  const seen = await findCandidates(settings, await MetadataStore.open(paths.sessions, log), { close: false });
+  if (seen.sessions.length === 0) return { adopted: [], known: seen.known, refused: seen.refused };
 
   const wasRunning = await service.stop();
   try {
-    const { store, found } = await look(true);
+    const store = await MetadataStore.open(paths.sessions, log);
     await store.tidy();
-    for (const session of found.sessions) await store.put(session);
-    const adopted = found.sessions.map(({ id, name }) => ({ id, name }));
-    return { adopted, known: found.known, refused: found.refused };
+    const lockFiles = new LockFiles(paths.locks, log);
+    await lockFiles.tidy();
+    using spool = new Spool({ path: join(paths.events, SPOOL_FILE), agentId, clock: systemClock, log });
+    const { sessions, known, refused } = await adopt(settings, {
+      store,
+      locks: new Locks(systemClock, LOCK_WAIT_MS, lockFiles),
+      events: { emit: (type, id, data) => spool.append(type, id, data) },
+    });
+    return { adopted: sessions.map(({ id, name }) => ({ id, name })), known, refused };
   } finally {
     // Also when it failed: what was there before must be served.
     if (wasRunning) await service.restart();

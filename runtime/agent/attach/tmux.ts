@@ -39,11 +39,16 @@ export async function detachAll(docker: DockerEngine, user: User, id: SessionId)
 }
 
 /**
- * What the session's terminal shows now, line by line, as plain text. @throws ConvocateError SESSION_NOT_RUNNING; TIMEOUT
+ * What the session's terminal shows now, line by line: plain text, or `styled` with its colours' sequences. @throws ConvocateError SESSION_NOT_RUNNING; TIMEOUT
  * when its tmux does not answer.
  */
-export async function captureScreen(docker: DockerEngine, user: User, id: SessionId): Promise<string[]> {
-  const argv = ["tmux", "capture-pane", "-p", "-t", "=claude:"];
+export async function captureScreen(
+  docker: DockerEngine,
+  user: User,
+  id: SessionId,
+  { styled }: { styled: boolean },
+): Promise<string[]> {
+  const argv = ["tmux", "capture-pane", "-p", ...(styled ? ["-e"] : []), "-t", "=claude:"];
   const { exitCode, output } = await docker.run(containerName(id), request(user, argv), RUN_MS);
   if (exitCode !== 0)
     throw new ConvocateError(

@@ -19,7 +19,6 @@ import {
   type RunningContainer,
   type TtyExec,
 } from "./engine.js";
-import { parseLogLines, type LogLine } from "./log-lines.js";
 
 /** Making and starting a container waits for disks and cgroups. */
 const SLOW_MS = 60_000;
@@ -216,22 +215,6 @@ export class RealDocker implements DockerEngine {
       if (event.success) yield event.data;
     }
     throw new ConvocateError("DOCKER_ERROR", "Docker closed its event stream");
-  }
-
-  async logs(name: string, { lines, after }: { lines: number; after: string | null }): Promise<LogLine[]> {
-    const framed = await this.#orNull("container logs", () =>
-      this.#docker.getContainer(name).logs({
-        stdout: true,
-        stderr: true,
-        timestamps: true,
-        tail: lines,
-        follow: false,
-        // Whole seconds, at or before; the rest is left out below.
-        ...(after === null ? {} : { since: Math.floor(Date.parse(after) / 1000) }),
-        abortSignal: AbortSignal.timeout(QUICK_MS),
-      }),
-    );
-    return framed === null ? [] : parseLogLines(unframe(framed), after);
   }
 
   async run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }> {

@@ -1,6 +1,5 @@
 import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
-import type { LogLine } from "./log-lines.js";
 
 /** The label that makes a container a session's; its value is the session's id. */
 export const SESSION_LABEL = "convocate.session";
@@ -129,8 +128,6 @@ export interface DockerEngine {
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
   /** What happens to images from now on; `onOpen` and the end as with `events`. */
   imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent>;
-  /** The last lines of its output, oldest first, and only what is newer than `after`; none when there is no such container. */
-  logs(name: string, options: { lines: number; after: string | null }): Promise<LogLine[]>;
   /** Runs to the end; SESSION_NOT_RUNNING when the container does not run. Keeps the first 64 KiB of what it says. */
   run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }>;
   /** Starts a process on a TTY; SESSION_NOT_RUNNING when the container does not run. */

@@ -8,6 +8,8 @@ import type { Log } from "../../protocol/log.js";
 import type { ImageTag } from "../containers/engine.js";
 import { timestamp, type Clock } from "../clock.js";
 
+/** In the agent's folder of events. */
+export const SPOOL_FILE = "spool.db";
 /** The most events that wait on disk (SPEC 5.3). */
 export const SPOOL_LIMIT = 10_000;
 
@@ -16,6 +18,13 @@ export interface Observed {
   containerId: string;
   running: boolean;
   startedAt: string | null;
+}
+
+/** An event that was just kept. */
+export interface Appended {
+  type: EventType;
+  sessionId: SessionId | null;
+  data: Readonly<Record<string, unknown>>;
 }
 
 const Row = z.object({
@@ -56,7 +65,7 @@ export class Spool implements Disposable {
   #stream = "";
   #last = 0;
   #count = 0;
-  #listener: () => void = () => undefined;
+  readonly #listeners: ((event: Appended) => void)[] = [];
 
   constructor(options: { path: string; agentId: AgentId; clock: Clock; log: Log; limit?: number }) {
     this.#path = options.path;
@@ -86,9 +95,9 @@ export class Spool implements Disposable {
     return this.#count;
   }
 
-  /** Called after each append; one listener. */
-  onAppend(listener: () => void): void {
-    this.#listener = listener;
+  /** Called after each append, in the order in which they asked for it. */
+  onAppend(listener: (event: Appended) => void): void {
+    this.#listeners.push(listener);
   }
 
   /** Numbers an event and keeps it. An event that cannot be written is logged and takes no number. */
@@ -134,7 +143,7 @@ export class Spool implements Disposable {
       this.#log.error({ err: String(error), type }, "an event could not be written to the spool and is lost");
       return;
     }
-    this.#listener();
+    for (const listener of this.#listeners) listener({ type, sessionId, data });
   }
 
   /** Keeps what was seen of a container without an event. Null forgets it. */

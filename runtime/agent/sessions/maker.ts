@@ -1,4 +1,4 @@
-import { ConvocateError, newSessionId, toConvocateError, type SessionId } from "../../domain/index.js";
+import { ConvocateError, newSessionId, toConvocateError, type AgentId, type SessionId } from "../../domain/index.js";
 import type { OpParams } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Admitted, Containers } from "../containers/containers.js";
@@ -148,8 +148,12 @@ export class Maker {
 
 const nothingSkipped: SkippedFiles = { skipped: [], skipped_total: 0 };
 
-export function tellCreated(events: EventSink, { id, name, port, protocol, dns_name }: Metadata): void {
-  events.emit("container.created", id, { name, port, protocol, dns_name });
+export function tellCreated(
+  events: EventSink,
+  { id, name, port, protocol, dns_name }: Metadata,
+  how: { from_agent?: AgentId } = {},
+): void {
+  events.emit("container.created", id, { name, port, protocol, dns_name, ...how });
 }
 
 function fresh(id: SessionId, params: OpParams<"create">, now: string): (port: number) => Metadata {

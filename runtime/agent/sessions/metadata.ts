@@ -58,6 +58,8 @@ export class MetadataStore {
   readonly #folder: string;
   readonly #byId = new Map<SessionId, Metadata>();
   readonly #writing = new Map<SessionId, Promise<unknown>>();
+  /** Names of files that cannot be understood. */
+  readonly #unreadable = new Set<string>();
 
   private constructor(folder: string) {
     this.#folder = folder;
@@ -74,7 +76,10 @@ export class MetadataStore {
       if (!file.endsWith(".json")) continue;
       const read = await readMetadata(join(folder, file));
       if (read.ok) store.#byId.set(read.metadata.id, read.metadata);
-      else log.error({ file, why: read.why }, "a session's metadata cannot be read: it is left alone and not listed");
+      else {
+        store.#unreadable.add(file);
+        log.error({ file, why: read.why }, "a session's metadata cannot be read: it is left alone and not listed");
+      }
     }
     return store;
   }
@@ -91,6 +96,11 @@ export class MetadataStore {
 
   get(id: SessionId): Metadata | undefined {
     return this.#byId.get(id);
+  }
+
+  /** Whether there is metadata of that id which cannot be understood: a newer release's, or damaged. */
+  isUnreadable(id: SessionId): boolean {
+    return this.#unreadable.has(`${id}.json`);
   }
 
   async put(metadata: Metadata): Promise<void> {

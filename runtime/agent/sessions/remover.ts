@@ -1,4 +1,4 @@
-import type { SessionId } from "../../domain/index.js";
+import type { AgentId, SessionId } from "../../domain/index.js";
 import type { Containers } from "../containers/containers.js";
 import type { EventSink } from "../events/sink.js";
 import type { Homes } from "./homes.js";
@@ -78,6 +78,7 @@ export class Remover {
 export function tellDeleted(
   events: EventSink,
   { id, name, dns_name }: Pick<Metadata, "id" | "name" | "dns_name">,
+  why: { moved_to?: AgentId } = {},
 ): void {
-  events.emit("container.deleted", id, { name, dns_name });
+  events.emit("container.deleted", id, { name, dns_name, ...why });
 }

@@ -1,11 +1,18 @@
-import { ConvocateError, toConvocateError, type AgentId, type Session, type SessionId } from "../../domain/index.js";
+import {
+  ConvocateError,
+  toConvocateError,
+  type AgentId,
+  type LogLine,
+  type Session,
+  type SessionId,
+} from "../../domain/index.js";
 import type { OpParams, OpResult } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
-import type { LogLine } from "../containers/log-lines.js";
 import type { DockerPulse } from "../containers/pulse.js";
 import { QUESTION_PATIENCE_MS } from "../deadlines.js";
 import type { EventSink } from "../events/sink.js";
+import type { SessionJournal } from "../journal/journal.js";
 import { Answers } from "./answers.js";
 import { edited, unchanged, wished } from "./edit.js";
 import type { Homes } from "./homes.js";
@@ -37,8 +44,7 @@ export interface SessionsOptions {
   activity?: (id: SessionId, startedAt: string) => RunningActivity;
   /** A session's container is gone for good, and nothing that was made for it is needed any more. */
   forget?: (id: SessionId) => Promise<void>;
-  /** The last lines of a session's container. */
-  logs: (id: SessionId, options: { lines: number; after: string | null }) => Promise<LogLine[]>;
+  journal: Pick<SessionJournal, "read">;
   pulse: DockerPulse;
   step?: StepProbe;
 }
@@ -205,7 +211,7 @@ export class Sessions {
   /** One session's log at a time: an answer may be some MiB. */
   async logs({ id, lines, after }: OpParams<"logs">): Promise<LogLine[]> {
     this.find(id);
-    const mine = this.#logs.then(() => this.#with.logs(id, { lines, after: after ?? null }));
+    const mine = this.#logs.then(() => this.#with.journal.read(id, { lines, after: after ?? null }));
     this.#logs = mine.catch(() => undefined);
     return await mine;
   }

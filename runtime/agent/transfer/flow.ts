@@ -24,6 +24,14 @@ class Meter extends Transform {
   }
 }
 
+export interface SendOptions {
+  changing: boolean;
+  owner?: { uid: number; gid: number };
+  signal: AbortSignal;
+  /** How long the peer may do nothing; for tests. */
+  stallMs?: number;
+}
+
 export interface Sum {
   sha256: string;
   bytes: number;
@@ -31,16 +39,16 @@ export interface Sum {
 
 /**
  * Sends these entries of a home, and answers with what was sent. `changing`: the session runs, and a file that changes or
- * vanishes meanwhile is no failure. Throws IO_ERROR with tar's words, CONNECTION_LOST, TIMEOUT, or the signal's reason.
+ * vanishes meanwhile is no failure. `owner`: whose everything is to be. Throws IO_ERROR with tar's words, CONNECTION_LOST, TIMEOUT, or the signal's reason.
  */
 export async function sendEntries(
   stream: Duplex,
   home: string,
   entries: readonly Entry[],
-  { changing, signal, stallMs }: { changing: boolean; signal: AbortSignal; stallMs?: number },
+  { changing, owner, signal, stallMs }: SendOptions,
 ): Promise<Sum> {
   const over = new AbortController();
-  const tar = pack(home, entries, AbortSignal.any([signal, over.signal]), { changing });
+  const tar = pack(home, entries, AbortSignal.any([signal, over.signal]), { changing, ...(owner && { owner }) });
   const meter = new Meter();
   const waits = { signal, ...(stallMs === undefined ? {} : { stallMs }) };
   try {

@@ -176,7 +176,8 @@ export class Incoming {
       await homes.accept(id);
       await records.put({ state: "arrived", transfer_id: transferId, since: timestamp(clock), session_id: id });
       sessions.release(id);
-      tellCreated(events, record.session);
+      const { transfer } = record.session;
+      tellCreated(events, record.session, transfer?.state === "arrived" ? { from_agent: transfer.from } : {});
       return "here" as const;
     });
     return await this.#state(id, here);

@@ -9,7 +9,6 @@ import {
 } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { readFirstLine, writeLine } from "../../protocol/ndjson.js";
-import { writeTrailer } from "../../protocol/rpc/archive.js";
 import { OPS, type OpParams, type OpResult, type StreamParams } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
@@ -19,8 +18,8 @@ import type { Locks } from "../sessions/locks.js";
 import type { Metadata, MetadataStore } from "../sessions/metadata.js";
 import { tellDeleted } from "../sessions/remover.js";
 import type { Sessions } from "../sessions/sessions.js";
-import { sendEntries } from "./flow.js";
-import { skippedFiles, treeDigest, walk } from "../trees/tree.js";
+import { walk } from "../trees/tree.js";
+import { sendHome } from "./send.js";
 
 /** How long the other agent may take to verify what it got, before `commit`. */
 const VERIFY_TIMEOUT_MS = 3_600_000;
@@ -156,7 +155,6 @@ export class Outgoing {
     await writeLine(stream, { ok: true, result: moved }).catch(() => undefined);
   }
 
-  /** Sends a home that nobody changes, with what it is in one sum, or a `changing` one, as far as it stands still. */
   async #send(
     session: Metadata,
     stream: Duplex,
@@ -165,30 +163,9 @@ export class Outgoing {
   ): Promise<void> {
     const { homes, stallMs } = this.#with;
     await homes.check(session.id);
-    const home = homes.path(session.id);
-    const tree = await walk(home, signal);
-    await writeLine(stream, { ok: true, result: this.#here(session, changing, tree.bytes) });
+    const hello = (bytes: number): ExportResult => this.#here(session, changing, bytes);
     const waits = { signal, ...(stallMs === undefined ? {} : { stallMs }) };
-    const over = new AbortController();
-    const digesting = changing ? null : treeDigest(home, tree, AbortSignal.any([signal, over.signal]));
-    digesting?.catch(() => undefined);
-    try {
-      const sum = await sendEntries(stream, home, tree.entries, { changing, ...waits });
-      const trailer = {
-        ok: true as const,
-        ...sum,
-        tree_sha256: await digesting,
-        ...skippedFiles(tree),
-      };
-      await writeTrailer(stream, trailer, waits);
-    } catch (thrown) {
-      const { code, message } = toConvocateError(thrown);
-      if (!signal.aborted)
-        await writeTrailer(stream, { ok: false, code, error: message }, waits).catch(() => undefined);
-      throw thrown;
-    } finally {
-      over.abort();
-    }
+    await sendHome(stream, homes.path(session.id), hello, { changing, ...waits });
   }
 
   /** Throws unless the client says, on this channel, that the other agent has all of it. */
@@ -248,7 +225,7 @@ export class Outgoing {
       await containers.remove(id);
       await homes.setAside(id);
       await store.remove(id);
-      tellDeleted(events, session);
+      tellDeleted(events, session, session.transfer?.state === "moved" ? { moved_to: session.transfer.to } : {});
       await homes.remove(id);
       return { state: "gone" };
     });

@@ -18,9 +18,10 @@ export interface Tar {
 
 /**
  * Packs exactly these entries, read from stdin NUL-ended, in this order: owners as numbers, links as links, holes as holes,
- * times to the nanosecond, extended attributes and ACLs. Of a home that is `changing`, files that vanished meanwhile are left out. Pure.
+ * times to the nanosecond, extended attributes and ACLs. Of a home that is `changing`, files that vanished meanwhile are left out. With an
+ * `owner`, everything is that one's. Pure.
  */
-export function packArgv(root: string, changing: boolean): string[] {
+export function packArgv(root: string, changing: boolean, owner?: { uid: number; gid: number }): string[] {
   return [
     "tar",
     "--create",
@@ -32,6 +33,8 @@ export function packArgv(root: string, changing: boolean): string[] {
     "--sparse",
     "--numeric-owner",
     "--no-recursion",
+    // tar applies these to what is named after them
+    ...(owner ? [`--owner=:${owner.uid}`, `--group=:${owner.gid}`] : []),
     "--null",
     "--verbatim-files-from",
     "--no-unquote",
@@ -62,9 +65,9 @@ export function pack(
   root: string,
   entries: readonly Entry[],
   signal: AbortSignal,
-  { changing = false } = {},
+  { changing = false, owner }: { changing?: boolean; owner?: { uid: number; gid: number } } = {},
 ): Tar & { output: Readable } {
-  const child = start(packArgv(root, changing), signal);
+  const child = start(packArgv(root, changing, owner), signal);
   const { stdin, stdout } = child.process;
   if (!stdin || !stdout) throw new ConvocateError("INTERNAL", "tar has no pipes");
   // an early end of tar is told by its status

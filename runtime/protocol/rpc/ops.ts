@@ -6,6 +6,7 @@ import {
   DnsName,
   EffectiveSettings,
   Limits,
+  LogLine,
   Portable,
   Session,
   SessionId,
@@ -100,10 +101,10 @@ export const OPS = {
     result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
   },
   capacity: { params: z.object({}), result: Capacity },
-  /** The last lines of a session's log, oldest first; `after` leaves out what is not newer. */
+  /** The last lines of a session's log, oldest first; `after` leaves out what is not newer. Of sessions that are here. */
   logs: {
     params: Id.extend({ lines: z.int().min(1).max(5000).default(200), after: Timestamp.optional() }),
-    result: z.object({ lines: z.array(z.object({ timestamp: Timestamp, text: z.string() })) }),
+    result: z.object({ lines: z.array(LogLine) }),
   },
   /**
    * The sending side of a move or of a copy to another agent; docs/architecture.md tells the whole. `look` asks and changes
@@ -172,8 +173,14 @@ export const OPS = {
       z.object({ state: z.literal("absent") }),
     ]),
   },
-  /** What a running session's terminal shows now, as plain text without trailing spaces. */
-  screen: { params: Id, result: z.object({ lines: z.array(z.string()) }) },
+  /**
+   * What a running session's terminal shows now, without trailing spaces: plain text, or with `styled` the text with the
+   * sequences of its colours, as `tmux capture-pane -e` prints it (an agent that does not know the word sends plain text).
+   */
+  screen: {
+    params: Id.extend({ styled: z.boolean().default(false) }),
+    result: z.object({ lines: z.array(z.string()) }),
+  },
 } as const satisfies Record<string, { params: z.ZodType; result: z.ZodType }>;
 
 export type Op = keyof typeof OPS;

@@ -16,20 +16,25 @@ export async function dial(options: DialOptions): Promise<SshConnection> {
   const where = `${options.host}:${options.port}`;
   const pinned = parsePublicKey(options.hostKey);
   parsePrivateKey(options.privateKey);
-  const deadline = AbortSignal.timeout(options.timeoutMs ?? DIAL_TIMEOUT_MS);
-  const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
-  const onTime = (cause: unknown): unknown =>
+  const timeoutMs = options.timeoutMs ?? DIAL_TIMEOUT_MS;
+  const connectTimeoutMs = Math.min(options.connectTimeoutMs ?? timeoutMs, timeoutMs);
+  const late = AbortSignal.timeout(timeoutMs);
+  const unconnected = AbortSignal.timeout(connectTimeoutMs);
+  const onTime = (cause: unknown, deadline: AbortSignal, withinMs: number): unknown =>
     deadline.aborted && !options.signal?.aborted
       ? new ConvocateError(
           "TIMEOUT",
-          `${where} did not answer within ${(options.timeoutMs ?? DIAL_TIMEOUT_MS) / 1000} s: is the host up, and the port open?`,
+          `${where} did not answer within ${withinMs / 1000} s: is the host up, and the port open?`,
           { cause },
         )
       : cause;
+  const given = options.signal ? [options.signal] : [];
 
-  const socket = await openSocket(options, where, signal).catch((error: unknown) => {
-    throw onTime(error);
+  const connectSignal = AbortSignal.any([...given, unconnected]);
+  const socket = await openSocket(options, where, connectSignal).catch((error: unknown) => {
+    throw onTime(error, unconnected, connectTimeoutMs);
   });
+  const signal = AbortSignal.any([...given, late]);
   const client = new ssh2.Client();
   let lost: Error | undefined;
   const closed = new Promise<Error | undefined>((resolve) => client.once("close", () => resolve(lost)));
@@ -72,7 +77,7 @@ export async function dial(options: DialOptions): Promise<SshConnection> {
   } catch (error) {
     client.destroy();
     socket.destroy();
-    throw onTime(error);
+    throw onTime(error, late, timeoutMs);
   }
   // ssh2 ends a connection whose peer is silent without closing its socket
   client.on("error", () => socket.destroy());

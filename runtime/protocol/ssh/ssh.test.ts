@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import ssh2 from "ssh2";
+import { startProxy } from "../../../test/support/proxy.js";
 import { silentLog } from "../log.js";
 import { readFirstLine } from "../ndjson.js";
 import { dial } from "./client.js";
@@ -70,6 +71,20 @@ const rawClient = async (): Promise<ssh2.Client> => {
 };
 const outcome = (act: (done: (error?: Error | null) => void) => unknown) =>
   new Promise<string>((resolve) => act((error) => resolve(error ? "refused" : "granted")));
+
+test("a network that hands on single bytes is one like any other, and a connection once there has its time to get ready", async () => {
+  await using proxy = await startProxy(() => server.port);
+  proxy.slice(true);
+  proxy.delay(40);
+  const slowly = { port: proxy.port, connectTimeoutMs: 200, timeoutMs: 20_000 };
+  const { privateKey } = known;
+  await using connection = await dial({ host: "127.0.0.1", privateKey, hostKey: host.publicKey, ...slowly });
+  const channel = await connection.openSubsystem("whoami");
+  expect(await readFirstLine(channel.stream)).toBe("agent001");
+  proxy.stall();
+  const swallowed = dial({ host: "127.0.0.1", privateKey, hostKey: host.publicKey, ...slowly, timeoutMs: 500 });
+  await expect(swallowed).rejects.toMatchObject({ code: "TIMEOUT", message: expect.stringContaining("within 0.5 s") });
+});
 
 test("a known key reaches a named subsystem, its comment says who it is, and the exit status comes back", async () => {
   await using connection = await dialAs();

@@ -59,6 +59,8 @@ export interface DialOptions {
   hostKey: string;
   /** From dial to authenticated; default 10 s. */
   timeoutMs?: number;
+  /** From dial to a TCP connection, where that shall be less. */
+  connectTimeoutMs?: number;
   /** How often the peer is pinged; three missed in a row end the connection. Default 30 s (SPEC 5). */
   keepaliveMs?: number;
   signal?: AbortSignal;

@@ -95,7 +95,9 @@ export class Agent implements AsyncDisposable {
   }
 
   /** A connection of its own, pinned like the persistent one. */
-  dial(options: { signal?: AbortSignal; timeoutMs?: number; keepaliveMs?: number } = {}): Promise<SshConnection> {
+  dial(
+    options: { signal?: AbortSignal; connectTimeoutMs?: number; keepaliveMs?: number } = {},
+  ): Promise<SshConnection> {
     const { host, port, privateKey, hostKey } = this.entry;
     return dial({ host, port, privateKey, hostKey, ...options });
   }

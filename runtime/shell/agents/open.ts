@@ -2,7 +2,6 @@ import { randomUUID } from "node:crypto";
 import {
   ConvocateError,
   shellPaths,
-  toConvocateError,
   type AgentId,
   type Capacity,
   type Session,
@@ -12,12 +11,21 @@ import { silentLog, type Log } from "../../protocol/log.js";
 import type { OpInput, OpResult } from "../../protocol/rpc/ops.js";
 import { attachSession } from "../attach/attach.js";
 import { refuseTakenName } from "../dns/taken.js";
-import type { AgentView, AttachOutcome, Cluster, MoveResult, SessionView, Terminal } from "../cluster.js";
+import { gatherLog } from "../logs/gather.js";
+import type {
+  AgentView,
+  AttachOutcome,
+  Cluster,
+  LogOptions,
+  MoveResult,
+  SessionLogLine,
+  SessionView,
+  Terminal,
+} from "../cluster.js";
 import { COPY_TIMEOUT_MS, OPERATION_TIMEOUT_MS, QUESTION_TIMEOUT_MS, type Agent } from "./agent.js";
 import { Agents } from "./agents.js";
 import { cloneBetween, moveBetween } from "./between.js";
 import { StatusFeed } from "./feed.js";
-import { readForwarded } from "./forwarded.js";
 import { homeOfOrphans, Orphans } from "./orphans.js";
 import type { TransferOptions } from "./transfer.js";
 
@@ -200,20 +208,16 @@ class LiveCluster implements Cluster {
     return await this.#agents.get(id).callAgain("capacity", {}, QUESTION_TIMEOUT_MS);
   }
 
-  async logs(id: SessionId, options: { lines?: number; after?: string } = {}): Promise<OpResult<"logs">["lines"]> {
-    const agent = this.#agentOf(id);
-    try {
-      return (await agent.callAgain("logs", { id, ...options }, QUESTION_TIMEOUT_MS)).lines;
-    } catch (thrown) {
-      // What it has forwarded is on this host (SPEC 9), whether it answers or not.
-      const forwarded = await readForwarded(this.#paths.logs, agent.id, id, options);
-      if (forwarded && toConvocateError(thrown).exitCode === 3) return forwarded;
-      throw thrown;
-    }
+  async logs(id: SessionId, options: LogOptions = {}): Promise<SessionLogLine[]> {
+    const agent = this.#agents.holder(id);
+    const lines = await gatherLog(this.#paths.logs, id, agent ?? null, options);
+    if (lines) return lines;
+    this.#orphans.refuse(id);
+    throw notKnown(id);
   }
 
   async screen(id: SessionId): Promise<string[]> {
-    return (await this.#agentOf(id).callAgain("screen", { id }, QUESTION_TIMEOUT_MS)).lines;
+    return (await this.#agentOf(id).callAgain("screen", { id, styled: true }, QUESTION_TIMEOUT_MS)).lines;
   }
 
   async attach(
@@ -255,7 +259,7 @@ class LiveCluster implements Cluster {
     const holder = this.#agents.holder(id);
     if (holder) return holder;
     this.#orphans.refuse(id);
-    throw new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
+    throw notKnown(id);
   }
 
   async #refuseTakenDnsName(name: string | null, own: SessionId | null): Promise<void> {
@@ -283,4 +287,8 @@ class LiveCluster implements Cluster {
       for (const listener of this.#listeners) listener();
     });
   }
+}
+
+function notKnown(id: SessionId): ConvocateError {
+  return new ConvocateError("SESSION_NOT_FOUND", `no session ${id} is known here: see \`convocate ls\``);
 }

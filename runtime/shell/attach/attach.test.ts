@@ -116,6 +116,27 @@ describe("an attach", () => {
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
   });
 
+  test("through a network that is slow, hands on single bytes and breaks, every byte typed arrives once", async () => {
+    const terminal = fakeTerminal();
+    proxy.slice(true);
+    proxy.delay(20);
+    const outcome = attach(terminal);
+    await shown(terminal);
+    let typed = "";
+    for (let round = 0; round < 2; round += 1) {
+      await eventually(() => terminal.shown.split("screen of").length === round + 2, `screen ${round + 1}`);
+      proxy.cutAfterClientBytes(700);
+      const text = counted(round * 1000, round * 1000 + 300);
+      typed += text;
+      for (const piece of text.match(/.{1,50}/g) ?? []) terminal.input.write(piece);
+      await eventually(() => terminal.shown.split("reconnecting").length === round + 2, "the word", 15_000);
+    }
+    await eventually(() => agent.typed.length >= typed.length, "all input", 20_000);
+    expect(agent.typed).toBe(typed);
+    detach(terminal);
+    expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
+  });
+
   test("says reconnecting while the network is away, and is back within 5 s of its return", async () => {
     const terminal = fakeTerminal();
     const outcome = attach(terminal);

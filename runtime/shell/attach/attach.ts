@@ -12,8 +12,11 @@ import { AttachedTerminal } from "./terminal.js";
 
 /** Three unanswered pings end a connection, so a dead network is noticed within 6 s. */
 const KEEPALIVE_MS = 1500;
-/** A redial whose first packets were lost is given up soon: the next one may find the network back. */
-const REDIAL_TIMEOUT_MS = 4000;
+/**
+ * A redial whose first packets were lost is given up soon: the next one may find the network back. What comes after the
+ * first answer has more time: a handshake takes seven round trips.
+ */
+const REDIAL_CONNECT_TIMEOUT_MS = 4000;
 const BACKOFF = { firstMs: 100, maxMs: 2000, stayedUpMs: 2000 } as const;
 /** The agent waits up to 10 s for a container that is just starting. */
 const REPLY_TIMEOUT_MS = 20_000;
@@ -28,7 +31,7 @@ const DETACH = "\x02d";
 const LEFT = new ConvocateError("INTERRUPTED", "left");
 
 export interface AttachOptions {
-  dial: (options: { signal: AbortSignal; timeoutMs?: number; keepaliveMs: number }) => Promise<SshConnection>;
+  dial: (options: { signal: AbortSignal; connectTimeoutMs?: number; keepaliveMs: number }) => Promise<SshConnection>;
   id: SessionId;
   /** The agent's name, for messages. */
   where: string;
@@ -130,7 +133,7 @@ class Attach {
     await using connection = await this.#options.dial({
       signal,
       keepaliveMs: KEEPALIVE_MS,
-      ...(this.#attached ? { timeoutMs: REDIAL_TIMEOUT_MS } : {}),
+      ...(this.#attached ? { connectTimeoutMs: REDIAL_CONNECT_TIMEOUT_MS } : {}),
     });
     const onAbort = (): void => connection.close();
     signal.addEventListener("abort", onAbort, { once: true });

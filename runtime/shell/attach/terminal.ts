@@ -11,13 +11,18 @@ export function processTerminal(stdin: ReadStream = process.stdin, stdout: Write
   return {
     input: stdin,
     output: stdout,
-    size: () => ({ cols: stdout.columns, rows: stdout.rows }),
+    size: () => sizeOf(stdout),
     onResize(listener) {
       stdout.on("resize", listener);
       return () => void stdout.off("resize", listener);
     },
     term: /^[A-Za-z0-9+._-]{1,64}$/.test(process.env["TERM"] ?? "") ? (process.env["TERM"] ?? "") : "xterm-256color",
   };
+}
+
+/** A terminal that does not know its size says 0x0 (`ssh -tt` from a program that has none): then it is taken for 80x24. */
+function sizeOf({ columns, rows }: Partial<WriteStream>): { cols: number; rows: number } {
+  return { cols: columns || 80, rows: rows || 24 };
 }
 
 const ESC = "\x1b";

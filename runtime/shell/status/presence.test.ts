@@ -47,6 +47,17 @@ describe("presence", () => {
     expect(presence.closed(A)?.connection).toBe("silent");
   });
 
+  test("an agent that has not heard from this host is remembered so until it has, or starts anew", () => {
+    const { presence, beat } = clocked();
+    presence.opened(A);
+    const say = (type: AgentEvent["type"]) => presence.heard({ ...beat(), type })?.peer_lost_since;
+    expect(say("agent.peer-lost")).toBe(beat().timestamp);
+    expect(say("agent.heartbeat")).toBe(beat().timestamp);
+    expect(say("agent.peer-back")).toBeNull();
+    expect(say("agent.peer-lost")).toBe(beat().timestamp);
+    expect(say("agent.started")).toBeNull();
+  });
+
   test("what a forgotten agent still says changes nothing", () => {
     const { presence, beat } = clocked();
     presence.opened(A);

@@ -58,6 +58,7 @@ export function ruleLine(state: State): Line {
 const AGENT_MARK: Record<AgentRow["state"], { mark: string; style: Style }> = {
   up: { mark: "●", style: "ok" },
   silent: { mark: "◐", style: "warnBold" },
+  deaf: { mark: "◑", style: "warnBold" },
   flapping: { mark: "◌", style: "warnBold" },
   connecting: { mark: "○", style: "badBold" },
 };
@@ -149,13 +150,28 @@ function wordOf(state: State): readonly [string, Style] | null {
     return [state.notice.text, ({ info: "bold", ok: "ok", bad: "badBold" } as const)[state.notice.tone]];
   const [task] = state.tasks.values();
   if (task) return [taskText(task, state), "warn"];
-  for (const agent of state.snapshot.agents) {
-    const { view } = agent;
-    if (view.connection.state === "connecting" && view.connection.error !== undefined)
-      return [`${view.name}: ${view.connection.error}`, "bad"];
-    if (agent.state === "flapping") return [`${view.name} comes and goes`, "warn"];
+  const words = state.snapshot.agents.map((agent) => agentWord(agent, state.nowMs));
+  return words.find((word) => word?.[1] === "bad") ?? words.find((word) => word !== null) ?? null;
+}
+
+/** What is wrong with an agent; null when nothing is, or nothing is known yet. */
+function agentWord({ state, view }: AgentRow, nowMs: number): readonly [string, Style] | null {
+  const { connection, heard, name } = view;
+  const ago = (at: string | null | undefined): string => (at ? ` for ${shortDuration(nowMs - Date.parse(at))}` : "");
+  switch (state) {
+    case "up":
+      return null;
+    case "silent":
+      return [`no event from ${name}${ago(heard?.last_heartbeat_at ?? heard?.since)}`, "warn"];
+    case "deaf":
+      return [`${name} has heard nothing from this host${ago(heard?.peer_lost_since)}`, "warn"];
+    case "flapping":
+      return [`${name} comes and goes`, "warn"];
+    case "connecting":
+      return connection.state === "connecting" && connection.error !== undefined
+        ? [`${name}: ${connection.error}`, "bad"]
+        : null;
   }
-  return null;
 }
 
 /** `cloning api on agent-1 as api-2… 12s`, and how many more there are. */

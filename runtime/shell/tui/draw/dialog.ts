@@ -19,18 +19,20 @@ export function dialogPanel(state: State): Panel | null {
   if (state.dialog === null) return null;
   const width = dialogWidth(state.size, state.dialog.kind);
   const { title, body, foot } = contentOf(state, state.dialog, width);
-  const inner = (spans: Line): Line => [["│", "border"], [" "], ...line(spans, width), [" "], ["│", "border"]];
+  const [border, heads] =
+    state.dialog.kind === "error" && state.dialog.bad ? (["bad", "badBold"] as const) : (["border", "accent"] as const);
+  const inner = (spans: Line): Line => [["│", border], [" "], ...line(spans, width), [" "], ["│", border]];
   const heading = ` ${fit(clean(title), width - 4).trimEnd()} `;
   const lines: Line[] = [
     [
-      ["╭─", "border"],
-      [heading, "accent"],
-      [`${"─".repeat(Math.max(0, width + 1 - widthOf(heading)))}╮`, "border"],
+      ["╭─", border],
+      [heading, heads],
+      [`${"─".repeat(Math.max(0, width + 1 - widthOf(heading)))}╮`, border],
     ],
     // A dialog as high as the screen does without its empty lines.
     ...(body.length + 5 > state.size.rows ? body.map(inner) : [inner([]), ...body.map(inner), inner([])]),
     inner(foot),
-    [[`╰${"─".repeat(width + 2)}╯`, "border"]],
+    [[`╰${"─".repeat(width + 2)}╯`, border]],
   ];
   return {
     lines,

@@ -1,4 +1,4 @@
-import { shortDuration } from "../../../domain/index.js";
+import { shortDuration, type AgentStatus } from "../../../domain/index.js";
 import { YES, type Choice, type Field, type Form, type Problems } from "../model/form.js";
 import { fieldsOf, problemsOf, type FormSubject } from "../model/forms.js";
 import { settingsFields, settingsProblems } from "../model/settings.js";
@@ -81,6 +81,7 @@ function agentFacts(state: State, { agent }: SettingsDialog): Line[] {
   return [
     fact("Release", `${view.release ?? "not known"}, image ${view.image ?? "not known"}`),
     fact("Address", `${view.address}, ${connection}`),
+    ...(view.heard ? [fact("Events", eventsText(view.heard, state.nowMs))] : []),
     ...(capacity
       ? [
           fact(
@@ -95,6 +96,14 @@ function agentFacts(state: State, { agent }: SettingsDialog): Line[] {
         ]
       : []),
   ];
+}
+
+/** What convocate-status hears of an agent. */
+function eventsText({ connection, since, last_heartbeat_at, peer_lost_since }: AgentStatus, nowMs: number): string {
+  const ago = (at: string): string => shortDuration(nowMs - Date.parse(at));
+  if (connection === "silent") return `none for ${ago(last_heartbeat_at ?? since)}`;
+  const beat = last_heartbeat_at ? `heartbeat ${ago(last_heartbeat_at)} ago` : "no heartbeat yet";
+  return peer_lost_since ? `${beat}; it hears nothing from here for ${ago(peer_lost_since)}` : beat;
 }
 
 function fieldLines(form: Form, fields: readonly Field[], problems: Problems, width: number): Line[] {

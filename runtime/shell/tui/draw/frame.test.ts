@@ -1,15 +1,18 @@
 import { describe, expect, test } from "@jest/globals";
 import stringWidth from "string-width";
 import {
+  ago,
   agentId,
   agentView,
   capacity,
+  heard,
   manySessions,
   NOW_MS,
   sessionView,
   variedAgents,
   variedSessions,
 } from "../../../../test/tui/fixtures.js";
+import type { AgentView } from "../../cluster.js";
 import { reduce } from "../model/reduce.js";
 import { initialState, type Action, type State } from "../model/state.js";
 import { drawFrame, drawState } from "./frame.js";
@@ -82,6 +85,28 @@ describe.each(SIZES)("at $cols x $rows", ({ cols, rows }) => {
   });
 });
 
+test("an agent that hears nothing, or is not heard, says so in the strip, the status line and its settings", () => {
+  const lost = { ...heard(1, "connected"), peer_lost_since: ago(200) };
+  const connection = { state: "connecting", since: NOW_MS - 210_000, error: "timed out" } as const;
+  const frameOf = (view: AgentView): string => {
+    const cluster: Action = { type: "cluster", sessions: [], agents: [view] };
+    const list = stateOf({ cols: 120, rows: 40 }, cluster);
+    return `${drawState(list, false)}\n${drawState(reduce(list, key("S")).state, false)}`;
+  };
+  const deaf = frameOf(agentView(1, { connection, heard: lost }));
+  expect(deaf).toMatch(/◑ agent-1 +deaf/);
+  expect(deaf).toContain("agent-1 has heard nothing from this host for 3m");
+  expect(deaf).toMatch(/Events +heartbeat 10s ago; it hears nothing from here for 3m/);
+  const silent = frameOf(agentView(1, { heard: { ...heard(1, "silent"), last_heartbeat_at: ago(95) } }));
+  expect(silent).toMatch(/◐ agent-1 +silent/);
+  expect(silent).toContain("no event from agent-1 for 1m");
+  expect(silent).toMatch(/Events +none for 1m/);
+  // What it said before it fell silent is no news of it.
+  expect(frameOf(agentView(1, { connection, heard: { ...lost, connection: "silent" } }))).toMatch(
+    /○ agent-1 +connecting/,
+  );
+});
+
 test("the confirmation names the session and its agent", () => {
   expect(drawState(stateOf({ cols: 80, rows: 24 }, key("D")), false)).toContain("Delete api-server on agent-1?");
 });
@@ -129,8 +154,10 @@ test("wide characters keep the columns aligned", () => {
 test("only the 16 ANSI colours are used, and with color: false no escape sequence at all", () => {
   const coloured = drawFrame(varied, { cols: 120, rows: 40, color: true });
 
-  const codes = new Set([...coloured.matchAll(/\u001b\[([\d;]*)m/g)].map(([, code]) => code));
-  expect([...codes].filter((code) => !/^([0-9]|2[0-9]|3[1-6]|39)$/.test(code ?? ""))).toEqual([]);
+  const codes = new Set(
+    [...coloured.matchAll(/\u001b\[([\d;]*)m/g)].flatMap(([, parameters = ""]) => parameters.split(";")),
+  );
+  expect([...codes].filter((code) => !/^([0-9]|2[0-9]|3[1-6]|39)$/.test(code))).toEqual([]);
   expect(codes.has("7")).toBe(true);
   expect(drawFrame(varied, { cols: 120, rows: 40, color: false })).not.toContain("\u001b");
 });
@@ -141,6 +168,21 @@ test("an empty cluster, no agents and a first start each say what to do next", (
   expect(drawFrame({ ...varied, sessions: [], agents: [] }, size)).toContain("convocate-host init-agent");
   const start = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
   expect(drawState(start, false)).toContain("Looking for agents");
+});
+
+test("a list longer than the screen says at its right edge where in it one is", () => {
+  const size = { cols: 80, rows: 24 };
+  const many: Action = { type: "cluster", sessions: manySessions(40), agents: [agentView(1)] };
+  const bar = (state: State): string =>
+    drawState(state, false)
+      .split("\n")
+      .slice(2, -4)
+      .map((text) => (text.padEnd(80)[79] === "▐" ? "x" : "."))
+      .join("");
+  const top = stateOf(size, many);
+  expect(bar(top)).toMatch(/^x{8}\.+$/);
+  expect(bar(reduce(top, { type: "key", key: { name: "end" } }).state)).toMatch(/^\.+x{8}$/);
+  expect(bar(stateOf(size))).not.toContain("x");
 });
 
 test("below 80x24 it says so", () => {

@@ -4,7 +4,7 @@ import type { AgentView, SessionView } from "../../cluster.js";
 import { reduce } from "../model/reduce.js";
 import { initialState, type Action, type State } from "../model/state.js";
 import type { Line } from "./line.js";
-import { painter, type ColorMode } from "./paint.js";
+import { painter, showsOnSpace, type ColorMode } from "./paint.js";
 import { screenOf } from "./screen.js";
 
 /** What one drawn frame shows: a `Cluster`'s answers, and the moment they are from. */
@@ -49,7 +49,7 @@ function textOf(lines: readonly Line[], mode: ColorMode): string {
   const paint = painter(mode);
   // Whether a style shows on spaces.
   const inked = ([text, style]: Line[number]): boolean =>
-    text.trim() !== "" || (mode !== "plain" && (style === "selected" || style === "head" || style === "headSort"));
+    text.trim() !== "" || (mode !== "plain" && showsOnSpace(style));
   return lines
     .map((spans) => {
       const last = spans.findLastIndex(inked);

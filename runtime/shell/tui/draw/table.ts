@@ -5,7 +5,7 @@ import type { State } from "../model/state.js";
 import type { Sort } from "../model/table.js";
 import { DOING, NO_AGENTS_TEXT } from "../model/words.js";
 import { clean, fit, wrap } from "../text.js";
-import { line, type Line, type Span } from "./line.js";
+import { line, slice, type Line, type Span } from "./line.js";
 import type { Style } from "./paint.js";
 
 interface Columns {
@@ -82,7 +82,18 @@ export function tableLines(state: State): Line[] {
   const visible = rows.slice(state.top, state.top + tableRows);
   const lines: Line[] = visible.map((view) => rowLine(state, view, columns));
   while (lines.length < tableRows) lines.push(line([], state.size.cols));
-  return lines;
+  return withScrollBar(lines, state);
+}
+
+/** Where in the whole list the visible rows are, in the margin at the right; nothing where all of them are visible. */
+function withScrollBar(lines: Line[], { table, top, size: { cols } }: State): Line[] {
+  const hidden = table.rows.length - lines.length;
+  if (hidden <= 0) return lines;
+  const length = Math.max(1, Math.round(lines.length ** 2 / table.rows.length));
+  const from = Math.round((top / hidden) * (lines.length - length));
+  return lines.map((spans, row) =>
+    row < from || row >= from + length ? spans : [...slice(spans, 0, cols - 1), ["▐", "border"]],
+  );
 }
 
 function rowLine(state: State, view: SessionView, columns: Columns): Line {
@@ -209,10 +220,14 @@ function emptyText({ snapshot: { agents, sessions }, loaded, filter }: State): [
       `Nothing found for "${filter}"`,
       "The filter looks in names, agents, DNS names, ports, states and ids. Esc shows all sessions.",
     ];
-  const connecting = agents.filter((agent) => agent.state === "connecting");
   if (agents.length === 0) return loaded ? ["No agents yet", NO_AGENTS_TEXT] : ["Starting", "Looking for agents…"];
-  if (connecting.length === agents.length)
-    return ["No agent answers yet", `Connecting to ${agents.map(({ view }) => view.name).join(", ")}…`];
+  if (agents.every((agent) => !agent.reachable))
+    return [
+      "No agent answers yet",
+      `Connecting to ${agents.map(({ view }) => view.name).join(", ")}…\n\n` +
+        "They are tried again by themselves. `convocate agents` says what is wrong with each, and `convocate-host doctor` " +
+        "on the machine that has the checkout what mends it.",
+    ];
   return loaded
     ? [
         "No sessions yet",

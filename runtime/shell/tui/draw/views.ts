@@ -1,9 +1,10 @@
+import type { StyledText } from "../ansi.js";
 import { logsTop } from "../model/answers.js";
 import { viewRows } from "../model/layout.js";
 import type { LogsDialog, PreviewDialog, State } from "../model/state.js";
-import { fit, truncate, wrap } from "../text.js";
-import { ESC, keys, nameIn, type Content } from "./parts.js";
-import type { Line } from "./line.js";
+import { truncate, wrap } from "../text.js";
+import { ENTER, ESC, keys, nameIn, type Content } from "./parts.js";
+import { line, type Line } from "./line.js";
 
 /** A session's log: its newest lines, or those scrolled back to. */
 export function logsContent(state: State, dialog: LogsDialog, width: number): Content {
@@ -43,16 +44,16 @@ export function previewContent(state: State, dialog: PreviewDialog, width: numbe
         ? [[["Asking for its screen…", "dim"]]]
         : withoutEmptyEnd(lines)
             .slice(-rows)
-            .map((text): Line => [[fit(text, width)]]);
+            .map((text) => line(text, width));
   return {
     title: `Screen of ${nameIn(state, dialog.id)}`,
     body: filled(body, rows),
-    foot: keys(["Esc", "close", ESC]),
+    foot: keys(["Enter", "attach", ENTER], ["↑↓", "other sessions", { name: "down" }], ["Esc", "close", ESC]),
   };
 }
 
-function withoutEmptyEnd(lines: readonly string[]): readonly string[] {
-  const last = lines.findLastIndex((text) => text.trim() !== "");
+function withoutEmptyEnd(lines: readonly StyledText[]): readonly StyledText[] {
+  const last = lines.findLastIndex((spans) => spans.some(([text]) => text.trim() !== ""));
   return lines.slice(0, last + 1);
 }
 

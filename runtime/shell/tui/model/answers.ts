@@ -1,3 +1,4 @@
+import { readableLog } from "../../../domain/index.js";
 import { notify } from "./change.js";
 import { viewRows } from "./layout.js";
 import { cleaned } from "./snapshot.js";
@@ -23,7 +24,14 @@ export function withError(
   error: Error & { code?: string },
   back?: FormDialog | SettingsDialog,
 ): State {
-  const dialog: ErrorDialog = { kind: "error", title, text: errorText(error), scroll: 0, ...(back ? { back } : {}) };
+  const dialog: ErrorDialog = {
+    kind: "error",
+    title,
+    text: errorText(error),
+    bad: true,
+    scroll: 0,
+    ...(back ? { back } : {}),
+  };
   const told = state.dialog ? notify(state, "bad", title) : state;
   return { ...told, waitingErrors: [...state.waitingErrors, dialog].slice(-MOST_WAITING_ERRORS) };
 }
@@ -49,7 +57,8 @@ export function showWaitingError(state: State): State {
 /** More lines at the end. What is being read stays where it is; at the end, the view follows. */
 export function withLogs(dialog: LogsDialog, more: LogsDialog["lines"]): LogsDialog {
   const known = dialog.lines.at(-1)?.timestamp;
-  const added = cleaned(known === undefined ? more : more.filter(({ timestamp }) => timestamp > known));
+  const newer = known === undefined ? more : more.filter(({ timestamp }) => timestamp > known);
+  const added = cleaned(newer.map(({ timestamp, text }) => ({ timestamp, text: readableLog(text) })));
   const lines = added.length === 0 ? dialog.lines : [...dialog.lines, ...added].slice(-MOST_LOG_LINES);
   const back = dialog.back === 0 ? 0 : dialog.back + added.length;
   return { ...dialog, lines, back, asking: false, answered: true, error: null };

@@ -1,4 +1,5 @@
 import { wrap } from "../text.js";
+import { hasScreen, listKey, moveTo } from "./list.js";
 import { notify, operate, withBusy, withTask } from "./change.js";
 import { focusWrong, formKey } from "./form.js";
 import { fieldsOf, problemsOf, requestOf } from "./forms.js";
@@ -13,6 +14,7 @@ import {
   type ErrorDialog,
   type FormDialog,
   type LogsDialog,
+  type PreviewDialog,
   type Question,
   type Request,
   type SettingsDialog,
@@ -45,8 +47,7 @@ export function dialogKey(state: State, dialog: Dialog, key: Key): Step {
     case "logs":
       return only(leaves(key, "l", "q") ? closed : { ...state, dialog: logsKey(state, dialog, key) });
     case "preview":
-      if (leaves(key, "p", "q")) return only(closed);
-      return only(state);
+      return previewKey(state, dialog, key);
   }
 }
 
@@ -69,6 +70,25 @@ function errorKey(state: State, dialog: ErrorDialog, key: Key): Step {
   const lines = wrap(dialog.text, dialogWidth(state.size)).length;
   const scroll = Math.max(0, Math.min(scrolled(key, dialog.scroll, rows), lines - rows));
   return only(scroll === dialog.scroll ? state : { ...state, dialog: { ...dialog, scroll } });
+}
+
+/** From one session's screen to the next, as in the list, and into it. */
+function previewKey(state: State, dialog: PreviewDialog, key: Key): Step {
+  const closed = { ...state, dialog: null };
+  if (key.name === "enter") return listKey(closed, key);
+  if (leaves(key, "p", "q")) return only(closed);
+  const by = scrolled(key, 1, 1) - 1;
+  if (by === 0) return only(state);
+  for (let at = state.position + by; at >= 0 && at < state.table.rows.length; at += by) {
+    const view = state.table.rows[at];
+    if (!view || !hasScreen(view) || state.table.gone.has(view.session.id)) continue;
+    const { id } = view.session;
+    return {
+      state: { ...moveTo(state, at), dialog: { ...dialog, id, lines: null, asking: true, error: null } },
+      effects: [{ type: "screen", id }],
+    };
+  }
+  return only(state);
 }
 
 /** Lines of logs are counted from their end, so that what is read stays in place when more come. */

@@ -67,10 +67,9 @@ export function isTooSmall(size: Size): boolean {
   return size.cols < MIN_SIZE.cols || size.rows < MIN_SIZE.rows;
 }
 
-/** Inner width of a dialog, in columns. Logs and previews take what there is. */
+/** Inner width of a dialog, in columns, within a frame of four. Logs and previews take what there is. */
 export function dialogWidth(size: Size, kind?: Dialog["kind"]): number {
-  const most = kind === "logs" || kind === "preview" ? size.cols : 68;
-  return Math.max(20, Math.min(most, size.cols - 8));
+  return kind === "logs" || kind === "preview" ? size.cols - 4 : Math.min(68, size.cols - 8);
 }
 
 /** Lines of an error's text that a dialog shows at once. */

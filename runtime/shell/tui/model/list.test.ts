@@ -275,6 +275,27 @@ describe("logs and preview", () => {
     ).toBeNull();
   });
 
+  test("in a preview j and k go on to the next session that runs, and Enter attaches to it", () => {
+    const sessions = [
+      sessionView(1, "a"),
+      sessionView(2, "b", { status: stopped() }),
+      sessionView(3, "c", {}, { reachable: false }),
+      sessionView(4, "d"),
+    ];
+    const opened = play(listed({ type: "cluster", sessions, agents: [agentView(1)] }), ...keys("P"));
+    const next = play(opened.state, ...keys("j"));
+    expect(next.effects).toEqual([{ type: "screen", id: sessionId(4) }]);
+    expect(selectedName(next.state)).toBe("d");
+    // The answer for the one before comes too late.
+    const late = play(next.state, { type: "screen", id: sessionId(1), lines: ["of a"] }).state;
+    expect(drawState(late, false)).toContain("Asking for its screen");
+    expect(play(next.state, ...keys("j")).state).toBe(next.state);
+    expect(selectedName(play(next.state, ...keys("k")).state)).toBe("a");
+    const entered = play(next.state, ...keys({ name: "enter" }));
+    expect(entered.effects).toEqual([{ type: "attach", id: sessionId(4), name: "d" }]);
+    expect(entered.state.dialog).toBeNull();
+  });
+
   test("P shows the screen, and an error whole", () => {
     const opened = play(listed(), ...keys("P"));
     expect(opened.effects).toEqual([{ type: "screen", id: sessionId(1) }]);
@@ -282,6 +303,13 @@ describe("logs and preview", () => {
     expect(
       drawState(play(opened.state, { type: "screen", id: sessionId(1), lines: ["> hi", ""] }).state, false),
     ).toContain("> hi");
+    const coloured = play(opened.state, {
+      type: "screen",
+      id: sessionId(1),
+      lines: ["\u001b[1;31mred", "too\u001b[2J"],
+    });
+    expect(drawState(coloured.state, true)).toMatch(/\u001b\[1;31mred\u001b\[0m[^]*\u001b\[1;31mtoo\u001b\[0m/);
+    expect(drawState(coloured.state, true)).not.toContain("\u001b[2J");
     const error = new ConvocateError("UNKNOWN_OP", "update the agent");
     expect(
       drawState(play(opened.state, { type: "view-failed", view: "preview", id: sessionId(1), error }).state, false),

@@ -209,12 +209,17 @@ function logs(view: SessionView, state: State): Step {
 }
 
 function preview(view: SessionView, state: State): Step {
-  const { id, name, status } = view.session;
+  const { id, name } = view.session;
   const refused = orphan(view, state);
   if (refused) return refused;
-  if (status.state === "stopped") return only(notify(state, "info", `${name} is not running, so it has no screen`));
+  if (!hasScreen(view)) return only(notify(state, "info", `${name} is not running, so it has no screen`));
   const dialog: Dialog = { kind: "preview", id, lines: null, asking: true, error: null };
   return { state: { ...state, dialog }, effects: [{ type: "screen", id }] };
+}
+
+/** Whether a session can show something: it runs, or is about to, where it can be asked. */
+export function hasScreen({ session, reachable }: SessionView): boolean {
+  return reachable && session.status.state !== "stopped" && session.status.state !== "orphan";
 }
 
 function settings(state: State): Step {

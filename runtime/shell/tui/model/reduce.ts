@@ -1,3 +1,4 @@
+import { styledScreen } from "../ansi.js";
 import { notify, withoutBusy, withoutTask } from "./change.js";
 import { dialogKey } from "./dialogs.js";
 import { formPaste } from "./form.js";
@@ -191,7 +192,7 @@ function answered(
       return { ...state, dialog: withLogs(dialog, action.lines) };
     case "screen":
       if (dialog?.kind !== "preview" || dialog.id !== action.id) return state;
-      return { ...state, dialog: { ...dialog, lines: action.lines, asking: false, error: null } };
+      return { ...state, dialog: { ...dialog, lines: styledScreen(action.lines), asking: false, error: null } };
     case "view-failed":
       if (dialog?.kind !== action.view || !("id" in dialog) || dialog.id !== action.id) return state;
       return { ...state, dialog: { ...dialog, asking: false, error: errorText(action.error) } };

@@ -15,9 +15,10 @@ export interface AgentRow {
   view: AgentView;
   /**
    * `up`: answers us, and its events arrive (or nobody listens for events here). `silent`: answers us, but
-   * convocate-status hears nothing from it. `connecting`: does not answer us now. `flapping`: it comes and goes.
+   * convocate-status hears nothing from it. `deaf`: its events arrive, and say that nothing from this host reaches it.
+   * `connecting`: does not answer us now. `flapping`: it comes and goes.
    */
-  state: "up" | "silent" | "connecting" | "flapping";
+  state: "up" | "silent" | "deaf" | "connecting" | "flapping";
   /** Whether it answers at this moment, whatever it did before. */
   reachable: boolean;
   sessions: number;
@@ -96,9 +97,11 @@ export function cleaned<T>(value: T): T {
   return changed.length === 0 ? value : { ...value, ...Object.fromEntries(changed) };
 }
 
-function agentState(view: AgentView): AgentRow["state"] {
-  if (view.connection.state === "connecting") return "connecting";
-  return view.heard?.connection === "silent" ? "silent" : "up";
+function agentState({ connection, heard }: AgentView): AgentRow["state"] {
+  // What a silent one said of itself is old.
+  if (heard?.connection === "connected" && heard.peer_lost_since) return "deaf";
+  if (connection.state === "connecting") return "connecting";
+  return heard?.connection === "silent" ? "silent" : "up";
 }
 
 export function compare<T extends string | number>(a: T, b: T): number {

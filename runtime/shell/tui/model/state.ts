@@ -1,6 +1,7 @@
 import type { AgentId, Capacity, ConvocateError, Session, SessionId } from "../../../domain/index.js";
 import type { OpResult } from "../../../protocol/rpc/ops.js";
 import type { AgentView, AttachOutcome, SessionView } from "../../cluster.js";
+import type { StyledText } from "../ansi.js";
 import type { Form } from "./form.js";
 import type { FormRequest, FormSubject } from "./forms.js";
 import type { Key } from "./keys.js";
@@ -79,6 +80,8 @@ export interface ErrorDialog {
   kind: "error";
   title: string;
   text: string;
+  /** Something went wrong; else it only says what an operator should know. */
+  bad?: true;
   /** First visible line of the wrapped text. */
   scroll: number;
   /** The dialog to go back to, when what it asked for failed. */
@@ -116,7 +119,7 @@ export interface PreviewDialog {
   kind: "preview";
   id: SessionId;
   /** Null until the first answer. */
-  lines: readonly string[] | null;
+  lines: readonly StyledText[] | null;
   asking: boolean;
   error: string | null;
 }
@@ -160,6 +163,7 @@ export type Action =
   | { type: "settings"; agent: AgentId; loaded: LoadedSettings }
   | { type: "settings-failed"; agent: AgentId; error: ConvocateError }
   | { type: "logs"; id: SessionId; lines: OpResult<"logs">["lines"] }
+  /** As `tmux capture-pane -e` prints it. */
   | { type: "screen"; id: SessionId; lines: readonly string[] }
   | { type: "view-failed"; view: "logs" | "preview"; id: SessionId; error: ConvocateError }
   | { type: "attach-ended"; name: string; outcome: AttachOutcome };

@@ -1,4 +1,4 @@
-import { sgr, type ColorMode, type Style } from "../draw/paint.js";
+import { sgr, showsOnSpace, type ColorMode, type Style } from "../draw/paint.js";
 import type { Line } from "../draw/line.js";
 import { graphemesOf, widthOf } from "../text.js";
 
@@ -139,7 +139,7 @@ function sameCell(a: Cell, b: Cell | undefined): boolean {
 
 /** A space looks the same in every style but those that paint what is behind or below it. */
 function plainBlank({ style }: Pick<Cell, "style">): boolean {
-  return style !== "selected" && style !== "head" && style !== "headSort";
+  return !showsOnSpace(style);
 }
 
 function lastInked(cells: readonly Cell[]): number {

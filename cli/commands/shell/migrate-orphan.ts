@@ -1,0 +1,44 @@
+import { Command } from "commander";
+import { AgentId, ConvocateError, SessionId } from "../../../runtime/domain/index.js";
+import { printJson } from "../../output/json.js";
+import { transferProgress } from "../../output/transfer.js";
+import type { Client } from "../session/client.js";
+import { publishedPort } from "../session/options.js";
+import { sessionJson } from "../session/resolve.js";
+
+/**
+ * `convocate migrate-orphan`: what `convocate-host migrate-session` runs on the shell host. Root, because what sessions of
+ * earlier releases wrote with sudo is root's, and is to be read and removed all the same.
+ */
+export function migrateOrphan(client: Client): Command {
+  return new Command("migrate-orphan")
+    .description("take a session of an earlier release on this host to an agent (root only)")
+    .argument("<uuid>", "its id")
+    .requiredOption("--to <id>", "the agent's id")
+    .option("--port <number>", "publish this port there; -1: the first free one; its own unless told", publishedPort)
+    .option("--json", "print JSON")
+    .action(async (wanted: string, options: { to: string; port?: number; json?: true }) => {
+      const [id, to] = [SessionId.safeParse(wanted), AgentId.safeParse(options.to)];
+      if (!id.success) throw new ConvocateError("BAD_USAGE", `${wanted} is no canonical lower-case UUID`);
+      if (!to.success)
+        throw new ConvocateError("BAD_USAGE", `${options.to} is no agent's id: see \`convocate agents\``);
+      if (process.getuid?.() !== 0)
+        throw new ConvocateError(
+          "WRONG_UID",
+          "`convocate migrate-orphan` runs as root: use `convocate-host migrate-session` on the operator's machine",
+        );
+      const { migrateToAgent, orphansHere } = await import("../../../runtime/shell/index.js");
+      const { FormerHome } = await import("../../../runtime/agent/adoption/index.js");
+      const source = new FormerHome({ id: id.data, ...(await orphansHere()) });
+      const progress = transferProgress();
+      const { session, warnings, ...left } = await migrateToAgent(id.data, to.data, source, {
+        ...(options.port === undefined ? {} : { port: options.port }),
+        onProgress: (one) => progress.take(one),
+        signal: client.signal,
+      }).finally(() => progress.end());
+      const row = sessionJson({ session, agentName: to.data, reachable: true });
+      if (options.json) printJson(client.out, "move", { session: row, ...left, warnings });
+      else client.out.line(`migrated ${session.name} to ${to.data}`);
+      for (const warning of warnings) client.out.note(warning);
+    });
+}
