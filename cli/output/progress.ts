@@ -96,7 +96,8 @@ class LiveProgress implements Progress {
 
   /** Goes back over the live lines, prints what stays, and draws them again below it. */
   #draw(stays: string | undefined): void {
-    const width = Math.max(20, (this.stream.columns ?? 80) - 1);
+    // A terminal that does not know its width says 0.
+    const width = Math.max(20, (this.stream.columns || 80) - 1);
     const lines = [...this.#hosts].map(([name, { seen, changed, now }]) => {
       const doing = [...now.values()].at(-1) ?? "";
       return `${name.padEnd(12)} ${String(seen).padStart(3)} looked at, ${changed} changed  ${doing}`

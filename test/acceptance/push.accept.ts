@@ -1,14 +1,18 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "@jest/globals";
 import { createHash, randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { build } from "esbuild";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { setTimeout as sleep } from "node:timers/promises";
 import { exportImage } from "../../infra/host/image-export.js";
 import { loadImage } from "../../infra/host/image-load.js";
 import { upload } from "../../infra/host/upload.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
-import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { acceptanceCluster, command, ROOT, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/door.js";
 import { startProxy } from "../support/proxy.js";
 import { MB, Pushing, type PushInputs } from "../support/pushing.js";
@@ -45,7 +49,7 @@ test("an image is sent whole the first time, then only the layers that the agent
   push.said.length = 0;
   const next = await imagePush.update(state, second, context);
   expect(imagePush.diff(next, second)).toEqual([]);
-  expect(sending()[0]).toMatch(new RegExp(`^sending 1 of 2 layers of ${push.tag("2")}, 0.0 of 1.0 MB$`));
+  expect(sending()[0]).toMatch(new RegExp(`^sending 0.0 of 1.0 MB: 1 of 2 layers of ${push.tag("2")}$`));
   expect(await push.current()).toBe(push.tag("2"));
 
   push.said.length = 0;
@@ -70,6 +74,40 @@ test("a push that is cut at 1, 50 or 99 % names nothing and leaves nothing; run 
     expect(await push.current()).toBe(before);
   }
   await imagePush.create(first, push.context({ address: "127.0.0.1", port: proxy.port }));
+  expect(await push.current()).toBe(push.tag("1"));
+}, 300_000);
+
+test("a push whose process is killed with SIGKILL at 1, 50 or 99 % leaves nothing on either machine", async () => {
+  await push.forget("1", "2");
+  const before = await push.current();
+  const { bytes } = await exportImage(push.tag("1"), (await push.here("1"))!, 0, new AbortController().signal);
+  await using proxy = await startProxy(() => ({ host: push.address.address, port: push.address.port }));
+  const program = join(ROOT, `dist/push-main-${process.pid}.mjs`);
+  const require = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  const names = "const __filename = import.meta.filename; const __dirname = import.meta.dirname;";
+  await build({
+    entryPoints: [join(ROOT, "test/support/push-main.ts")],
+    outfile: program,
+    ...{ bundle: true, platform: "node", target: "node24", format: "esm", external: ["cpu-features", "*.node"] },
+    banner: { js: `${require} ${names}` },
+  });
+  try {
+    for (const share of [0.01, 0.5, 0.99]) {
+      const from = proxy.clientBytes;
+      const address = JSON.stringify({ ...push.address, address: "127.0.0.1", port: proxy.port });
+      const pusher = spawn(process.execPath, [program, address, push.tag("1")], { stdio: "ignore" });
+      const ended = once(pusher, "exit");
+      while (pusher.exitCode === null && proxy.clientBytes - from < bytes * share) await sleep(1);
+      expect(pusher.exitCode).toBe(null);
+      pusher.kill("SIGKILL");
+      await ended;
+      await eventually("nothing is left", async () => (await push.left()) === "");
+      expect(await push.current()).toBe(before);
+    }
+  } finally {
+    await rm(program);
+  }
+  await imagePush.create(first, push.context());
   expect(await push.current()).toBe(push.tag("1"));
 }, 300_000);
 
@@ -113,6 +151,23 @@ test("an agent whose disk is too small is told so before anything is sent", asyn
   }
   expect(sending()).toEqual([]);
   expect(await push.tags()).toEqual([]);
+}, 120_000);
+
+test("an image that was built for another processor is refused before anything is sent", async () => {
+  const archive = `cd "$1"; tar -C /etc -cf layer.tar hostname; sum=$(sha256sum <layer.tar | cut -c 1-64)
+    echo '{"architecture":"s390x","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:'$sum'"]}}' >config.json
+    echo '[{"Config":"config.json","RepoTags":["'$2'"],"Layers":["layer.tar"]}]' >manifest.json
+    tar -cf - manifest.json config.json layer.tar | docker load -q`;
+  await command(["bash", "-euo", "pipefail", "-c", archive, "archive", push.folder, push.tag("other")]);
+  await expect(
+    imagePush.create(push.inputs("other", (await push.here("other"))!), push.context()),
+  ).rejects.toMatchObject({
+    code: "UNSUPPORTED_HOST",
+    message: expect.stringMatching(
+      /^agent-2: \S+ was built for s390x, this host is \S+; provision it from a machine like/,
+    ),
+  });
+  expect(sending()).toEqual([]);
 }, 120_000);
 
 test("a push waits for whoever prunes, and what it brought is not pruned before it is the current one", async () => {

@@ -15,6 +15,7 @@ const PLACES = [
   "/etc/docker/daemon.jso[n]",
   "/etc/logrotate.d/convocate*",
   "/etc/rsyslog.d/*convocate*",
+  "/etc/ssh/sshd_config.d/*convocate*",
   "/etc/systemd/*.conf.d/*convocate*",
   "/etc/systemd/system/*.d/*convocate*",
   "/etc/systemd/system/convocate*",
@@ -142,6 +143,7 @@ function restartsFor(path: string): string[] {
   if (path.startsWith("/etc/systemd/system/")) return ["daemon-reload"];
   if (path.startsWith("/etc/rsyslog.d/")) return ["rsyslog"];
   if (path.startsWith("/etc/dnsmasq.d/")) return ["dnsmasq"];
+  if (path.startsWith("/etc/ssh/")) return ["ssh"];
   if (path === "/etc/docker/daemon.json") return ["docker"];
   return [];
 }

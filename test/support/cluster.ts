@@ -71,8 +71,8 @@ export class TestCluster {
     return result.stdout;
   }
 
-  /** `up` as a process of its own, to be killed. */
-  startUp(): ChildProcess {
+  /** `up` as a process of its own, to be killed. @param output file descriptor that takes what it says. */
+  startUp(output: "ignore" | number = "ignore"): ChildProcess {
     const argv = [
       "up",
       "--refresh",
@@ -84,7 +84,7 @@ export class TestCluster {
       "--color",
       "never",
     ];
-    return spawn(join(ROOT, "script/pulumi"), argv, { cwd: ROOT, stdio: "ignore", detached: true });
+    return spawn(join(ROOT, "script/pulumi"), argv, { cwd: ROOT, stdio: ["ignore", output, output], detached: true });
   }
 
   async convocateHost(argv: readonly string[], { timeoutMs = 300_000 } = {}): Promise<CommandResult> {

@@ -19,7 +19,7 @@ export type PushInputs = z.infer<typeof imagePush.inputs>;
 export class Pushing implements AsyncDisposable {
   readonly said: string[] = [];
   readonly #pools: ConnectionPool[] = [];
-  #made = new Set<string>();
+  readonly #versions = new Set<string>();
 
   private constructor(
     private readonly cluster: TestCluster,
@@ -44,7 +44,9 @@ export class Pushing implements AsyncDisposable {
     );
   }
 
+  /** Its name, which is taken away in the end. */
   tag(version: string): string {
+    this.#versions.add(version);
     return `convocate:t-push-${process.pid}-${version}`;
   }
 
@@ -66,7 +68,6 @@ export class Pushing implements AsyncDisposable {
 
   async buildFrom(version: string, dockerfile: string): Promise<ImageFound> {
     await writeFile(join(this.folder, "Dockerfile"), dockerfile);
-    this.#made.add(this.tag(version));
     const built = await command(["docker", "build", "-q", "--network", "none", "-t", this.tag(version), this.folder], {
       env: { DOCKER_BUILDKIT: "0" },
     });
@@ -111,9 +112,10 @@ export class Pushing implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const versions = [...this.#made];
-    await this.forget(...versions.map((tag) => tag.slice(this.tag("").length)));
-    if (versions.length > 0) await command(["docker", "image", "rm", "-f", ...versions]);
+    const versions = [...this.#versions];
+    await this.forget(...versions);
+    if (versions.length > 0)
+      await command(["docker", "image", "rm", "-f", ...versions.map((version) => this.tag(version))]);
     for (const pool of this.#pools) await pool[Symbol.asyncDispose]();
     await rm(this.folder, { recursive: true });
   }

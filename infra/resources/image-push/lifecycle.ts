@@ -35,7 +35,8 @@ async function look(connection: Connection, tag: string, signal: AbortSignal): P
 const isSame = (found: Pick<State, "imageId" | "layers">, inputs: Inputs): boolean =>
   found.imageId === inputs.imageId && same(found.layers, inputs.layers);
 
-async function send(connection: Connection, inputs: Inputs, context: LifecycleContext): Promise<void> {
+/** Brings the image, by what is there of it already, and names it in current-image at the end. */
+async function bring(connection: Connection, inputs: Inputs, context: LifecycleContext): Promise<void> {
   const { pool, signal, progress } = context;
   const here = await pool.connect(THIS_MACHINE, signal);
   const [source, known, room] = await Promise.all([
@@ -51,7 +52,7 @@ async function send(connection: Connection, inputs: Inputs, context: LifecycleCo
   // A release that changed nothing in the image only gives it another name.
   if (known && isSame(known, inputs)) {
     await connection.run(["docker", "tag", inputs.imageId, inputs.tag], { signal });
-    return;
+    return name(connection, inputs, signal);
   }
   if (room.architecture !== source.architecture)
     throw new ConvocateError(
@@ -63,8 +64,7 @@ async function send(connection: Connection, inputs: Inputs, context: LifecycleCo
   if (skip > 0) {
     try {
       await transfer(skip);
-      const loaded = await findImage(connection, inputs.tag, { root: true, signal });
-      if (loaded && isSame(loaded, inputs)) return;
+      if (await nameImage(connection, agentPaths.currentImage, inputs.tag, inputs, signal)) return;
     } catch (thrown) {
       // Docker there may have lost a layer that it had; nothing else is worth another try.
       if (!(thrown instanceof NotLoaded)) throw thrown;
@@ -72,6 +72,7 @@ async function send(connection: Connection, inputs: Inputs, context: LifecycleCo
     progress(`${inputs.tag} did not come together from what is there: sending all of it`);
   }
   await transfer(0);
+  await name(connection, inputs, signal);
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(bytes < 10e6 ? 1 : 0);
@@ -90,8 +91,9 @@ async function sendWithout(
   checkRoom(host, tag, packed, room);
   const what = skip > 0 ? `${layers.length - skip} of ${layers.length} layers of ${tag}` : tag;
   const all = megabytes(packed.bytes);
+  // The figures first: a narrow terminal cuts the rest.
   const sent = (bytes: number): void => {
-    if (bytes < packed.bytes) progress(`sending ${what}, ${megabytes(bytes)} of ${all} MB`);
+    if (bytes < packed.bytes) progress(`sending ${megabytes(bytes)} of ${all} MB: ${what}`);
     else progress(`loading ${tag}`);
   };
   sent(0);
@@ -123,8 +125,8 @@ export const imagePush: Lifecycle<Inputs, State> = {
     const { signal } = context;
     const connection = await context.pool.connect(inputs.host, signal);
     const have = await look(connection, inputs.tag, signal);
-    if (!isSame(have, inputs)) await send(connection, inputs, context);
-    if (!isSame(have, inputs) || have.currentImage !== inputs.tag) await name(connection, inputs, signal);
+    if (!isSame(have, inputs)) await bring(connection, inputs, context);
+    else if (have.currentImage !== inputs.tag) await name(connection, inputs, signal);
     const { host, tag, imageId, layers } = inputs;
     return { id: `${host}:image`, state: { host, tag, imageId, layers, currentImage: tag } };
   },
