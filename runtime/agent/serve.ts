@@ -269,9 +269,9 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
         },
       },
       log,
-      onPeer: (peer, state) => {
+      onPeer: (_peer, state, silentMs) => {
         if (state === "connected") peers.connected();
-        else peers.closed();
+        else peers.closed(silentMs);
       },
     }),
   );

@@ -16,7 +16,7 @@ describe("PeerWatch", () => {
     peers.connected();
     await clock.advance(10 * PEER_LOST_MS);
     peers.check();
-    peers.closed();
+    peers.closed(0);
     await clock.advance(PEER_LOST_MS - 1);
     peers.check();
     expect(said).toEqual([]);
@@ -33,10 +33,21 @@ describe("PeerWatch", () => {
   test("says nothing while one of several connections is left", async () => {
     peers.connected();
     peers.connected();
-    peers.closed();
+    peers.closed(0);
     await clock.advance(PEER_LOST_MS * 2);
     peers.check();
     expect(said).toEqual([]);
+  });
+
+  test("counts from the last byte of a link that was lost without a word", async () => {
+    peers.connected();
+    await clock.advance(PEER_LOST_MS);
+    peers.closed(PEER_LOST_MS - 10_000);
+    peers.check();
+    expect(said).toEqual([]);
+    await clock.advance(10_000);
+    peers.check();
+    expect(said).toEqual([["agent.peer-lost", { since: "2026-11-21T12:00:10.000Z" }]]);
   });
 
   test("counts from the start of the agent when nobody ever came", async () => {

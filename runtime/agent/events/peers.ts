@@ -25,9 +25,10 @@ export class PeerWatch {
     this.#events.emit("agent.peer-back", null, { away_s: this.#awaySeconds() });
   }
 
-  closed(): void {
+  /** `silentMs`: how long nothing had come from it. A link that was lost without a word closes long after its last byte. */
+  closed(silentMs: number): void {
     this.#connections = Math.max(0, this.#connections - 1);
-    if (this.#connections === 0) this.#awaySince = this.#clock.now();
+    if (this.#connections === 0) this.#awaySince = this.#clock.now() - silentMs;
   }
 
   /** To be called every few seconds. */

@@ -76,7 +76,7 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     });
     connection.on("ready", () => {
       entry.ready = true;
-      if (entry.peer) options.onPeer?.(entry.peer, "connected");
+      if (entry.peer) options.onPeer?.(entry.peer, "connected", 0);
     });
     let channels = 0;
     connection.on("session", (accept, reject) => {
@@ -142,7 +142,7 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     const unauthenticated = [...entries.values()].filter((entry) => !entry.ready).length;
     if (unauthenticated >= limits.maxUnauthenticated) return void socket.destroy();
     const id = `${socket.remoteAddress} ${socket.remotePort}`;
-    const entry: Entry = { socket, ready: false };
+    const entry: Entry = { socket, ready: false, heardAtMs: performance.now() };
     entries.set(id, entry);
     const deadline = setTimeout(() => {
       if (!entry.ready) socket.destroy();
@@ -153,8 +153,9 @@ export async function serveSsh(options: ServeOptions): Promise<SshServer> {
     socket.on("close", () => {
       clearTimeout(deadline);
       entries.delete(id);
-      if (entry.ready && entry.peer) options.onPeer?.(entry.peer, "closed");
+      if (entry.ready && entry.peer) options.onPeer?.(entry.peer, "closed", performance.now() - entry.heardAtMs);
     });
+    socket.on("data", () => (entry.heardAtMs = performance.now()));
     ssh.injectSocket(socket);
   });
   ssh.on("error", (error: Error) => log.error({ error: error.message }, "ssh server"));
@@ -188,6 +189,8 @@ interface Entry {
   socket: Socket;
   /** Authentication is done. */
   ready: boolean;
+  /** When its last byte came, by performance.now(). */
+  heardAtMs: number;
   peer?: Peer;
   blob?: Buffer;
 }

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
@@ -71,6 +72,23 @@ const rawClient = async (): Promise<ssh2.Client> => {
 };
 const outcome = (act: (done: (error?: Error | null) => void) => unknown) =>
   new Promise<string>((resolve) => act((error) => resolve(error ? "refused" : "granted")));
+
+test("of a connection that closed, how long nothing had come from it is told", async () => {
+  const { promise: silence, resolve: tell } = Promise.withResolvers<number>();
+  await server.close();
+  server = await serve({ onPeer: (_peer, state, silentMs) => void (state === "closed" && tell(silentMs)) });
+  const connection = await dialAs();
+  const { stream } = await connection.openSubsystem("echo");
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const before = performance.now();
+  stream.write("here\n");
+  await once(stream, "data");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await server.close();
+  expect(await silence).toBeGreaterThanOrEqual(250);
+  // Since its last byte, not since it came.
+  expect(await silence).toBeLessThan(performance.now() - before);
+}, 60_000);
 
 test("a network that hands on single bytes is one like any other, and a connection once there has its time to get ready", async () => {
   await using proxy = await startProxy(() => server.port);

@@ -37,8 +37,11 @@ export interface ServeOptions {
   /** By subsystem name. A handler that throws closes its channel with exit-status 1 and is logged. */
   subsystems: Record<string, (channel: ServedChannel) => Promise<void>>;
   log: Log;
-  /** Called when a peer's connection authenticated, and when it closed: to tell who is there. */
-  onPeer?: (peer: Peer, state: "connected" | "closed") => void;
+  /**
+   * Called when a peer's connection authenticated, and when it closed: to tell who is there. `silentMs` is how long nothing had
+   * come from it.
+   */
+  onPeer?: (peer: Peer, state: "connected" | "closed", silentMs: number) => void;
   /** Defaults of SPEC 5: 20 s, 32 connections, 6 attempts. */
   limits?: Partial<{ authTimeoutMs: number; maxUnauthenticated: number; maxAttempts: number }>;
 }
