@@ -15,6 +15,8 @@ let attach: TestAttach;
 const PROMPT = /^❯\s*$/m;
 const ENTER = "\r";
 const ESC = "\x1b";
+/** Ctrl-U: empties the line. */
+const CLEAR = "\u0015";
 
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
@@ -59,7 +61,8 @@ async function becomes(wanted: string, timeoutMs = 60_000): Promise<number> {
 }
 /** Types a prompt as a person does: text and Enter in one piece would be a paste. */
 async function say(text: string): Promise<void> {
-  await attach.see(PROMPT);
+  // A prompt that was interrupted before its answer began is back in the input.
+  await eventually("an empty prompt", () => PROMPT.test(attach.screen()) || void attach.type(CLEAR), { everyMs: 500 });
   attach.type(text);
   await attach.see(text);
   attach.type(ENTER);
