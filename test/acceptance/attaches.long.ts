@@ -34,7 +34,10 @@ async function attach(connection: SshConnection, at: number): Promise<void> {
   stream.write(`${JSON.stringify({ id: session.id, cols, rows: 30, mode: "rw", term: "xterm-256color" })}\n`);
   const reply = AttachReply.parse(JSON.parse(await readFirstLine(stream, { timeoutMs: WAIT_MS })));
   if (!reply.ok) throw new Error(`${reply.code}: ${reply.error}`);
-  await within("its first output", once(stream, "data", { signal: AbortSignal.timeout(WAIT_MS) }));
+  const ended = new AbortController();
+  void channel.closed.then((status) => ended.abort(new Error(`it ended with status ${status} before`)));
+  const first = once(stream, "data", { signal: AbortSignal.any([AbortSignal.timeout(WAIT_MS), ended.signal]) });
+  await within("its first output", first);
   const closed = within(
     at % 2 === 0 ? "its end after Ctrl-b d" : "its end after it was dropped",
     once(stream, "close", { signal: AbortSignal.timeout(WAIT_MS) }),
