@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import type { MoveProgress } from "../../../runtime/shell/index.js";
+import type { MoveProgress, MoveResult } from "../../../runtime/shell/index.js";
 import { printJson } from "../../output/json.js";
 import { transferProgress } from "../../output/transfer.js";
 import type { Client } from "./client.js";
@@ -27,20 +27,14 @@ export function move(client: Client): Command {
     .action((wanted: string, options: { to: string; port?: number; json?: true }) =>
       on(client, wanted, async (cluster, view) => {
         const target = resolveAgent(cluster.agents(), options.to);
-        const { session, warnings, ...left } = await live((onProgress) =>
+        const moved = await live((onProgress) =>
           cluster.move(view.session.id, target.id, {
             ...(options.port === undefined ? {} : { port: options.port }),
             onProgress,
             signal: client.signal,
           }),
         );
-        const row = sessionJson({ ...view, session, agentName: target.name });
-        if (options.json) printJson(client.out, "move", { session: row, ...left, warnings });
-        else {
-          client.out.line(`moved ${session.name} to ${target.name}`);
-          noteLeft(client, left);
-        }
-        for (const warning of warnings) client.out.note(warning);
+        tellMoved(client, "moved", moved, { to: target.name, json: options.json === true });
       }),
     );
 }
@@ -76,7 +70,24 @@ export function clone(client: Client): Command {
     );
 }
 
-async function live<T>(work: (onProgress: (progress: MoveProgress) => void) => Promise<T>): Promise<T> {
+/** `done` is what was done with it, for a person. */
+export function tellMoved(
+  client: Client,
+  done: string,
+  { session, warnings, ...left }: MoveResult,
+  { to, json }: { to: string; json: boolean },
+): void {
+  const row = sessionJson({ session, agentName: to, reachable: true });
+  if (json) printJson(client.out, "move", { session: row, ...left, warnings });
+  else {
+    client.out.line(`${done} ${session.name} to ${to}`);
+    noteLeft(client, left);
+  }
+  for (const warning of warnings) client.out.note(warning);
+}
+
+/** Shows how far it is, on a terminal. */
+export async function live<T>(work: (onProgress: (progress: MoveProgress) => void) => Promise<T>): Promise<T> {
   const progress = transferProgress();
   try {
     return await work((now) => progress.take(now));

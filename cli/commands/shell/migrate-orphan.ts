@@ -1,10 +1,8 @@
 import { Command } from "commander";
 import { AgentId, ConvocateError, SessionId } from "../../../runtime/domain/index.js";
-import { printJson } from "../../output/json.js";
-import { transferProgress } from "../../output/transfer.js";
 import type { Client } from "../session/client.js";
+import { live, tellMoved } from "../session/move.js";
 import { publishedPort } from "../session/options.js";
-import { sessionJson } from "../session/resolve.js";
 
 /**
  * `convocate migrate-orphan`: what `convocate-host migrate-session` runs on the shell host. Root, because what sessions of
@@ -30,15 +28,13 @@ export function migrateOrphan(client: Client): Command {
       const { migrateToAgent, orphansHere } = await import("../../../runtime/shell/index.js");
       const { FormerHome } = await import("../../../runtime/agent/adoption/index.js");
       const source = new FormerHome({ id: id.data, ...(await orphansHere()) });
-      const progress = transferProgress();
-      const { session, warnings, ...left } = await migrateToAgent(id.data, to.data, source, {
-        ...(options.port === undefined ? {} : { port: options.port }),
-        onProgress: (one) => progress.take(one),
-        signal: client.signal,
-      }).finally(() => progress.end());
-      const row = sessionJson({ session, agentName: to.data, reachable: true });
-      if (options.json) printJson(client.out, "move", { session: row, ...left, warnings });
-      else client.out.line(`migrated ${session.name} to ${to.data}`);
-      for (const warning of warnings) client.out.note(warning);
+      const migrated = await live((onProgress) =>
+        migrateToAgent(id.data, to.data, source, {
+          ...(options.port === undefined ? {} : { port: options.port }),
+          onProgress,
+          signal: client.signal,
+        }),
+      );
+      tellMoved(client, "migrated", migrated, { to: to.data, json: options.json === true });
     });
 }
