@@ -1,47 +1,29 @@
 import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
-import { dirname } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import {
-  AGENT_PORT,
-  agentKeyFiles,
-  agentPaths,
-  AGENT_UNIT,
-  AgentSettings,
-  SESSIONS_SLICE,
-  shellPaths,
-} from "../../runtime/domain/index.js";
+import { agentPaths, AGENT_UNIT, SESSIONS_SLICE } from "../../runtime/domain/index.js";
 import type { InventoryAgent } from "../inventory/index.js";
 import { AgentId } from "../resources/agent-id/resource.js";
 import { AgentReady } from "../resources/agent-ready/resource.js";
 import type { CertificateAuthority } from "../resources/certificate-authority/resource.js";
-import { Certificate } from "../resources/certificate/resource.js";
 import { DockerDaemon } from "../resources/docker-daemon/resource.js";
 import { Files } from "../resources/files/resource.js";
 import { ImagePush } from "../resources/image-push/resource.js";
 import { KeyPair } from "../resources/key-pair/resource.js";
-import { Line } from "../resources/line/resource.js";
 import { Program } from "../resources/program/resource.js";
 import { SessionFirewall } from "../resources/session-firewall/resource.js";
 import { Slice } from "../resources/slice/resource.js";
-import { Token } from "../resources/token/resource.js";
 import { Unit } from "../resources/unit/resource.js";
 import type { Base } from "./base.js";
-import { hostAndPort, type Common } from "./common.js";
+import type { Common } from "./common.js";
 import { directory, file } from "./entries.js";
+import { forwardLogs } from "./log-client.js";
+import { register } from "./registration.js";
 import type { SessionImage } from "./session-image.js";
 import type { ShellHost } from "./shell-host.js";
+import { agentSettings } from "./texts/agent-settings.js";
 import { pruneScript } from "./texts/prune.js";
-import {
-  LOG_PORT,
-  clientConfig,
-  clientTls,
-  journaldDropIn,
-  restartRsyslog,
-  rewindDropIn,
-  tokenPath,
-  tokenRule,
-} from "./texts/rsyslog.js";
+import { LOG_PORT, clientTls } from "./texts/rsyslog.js";
 import { agentUnit } from "./texts/units.js";
 
 export interface AgentHostArgs {
@@ -104,8 +86,8 @@ export class AgentHost extends pulumi.ComponentResource {
       keyed,
     );
 
-    const registered = this.#register(hostKey, toShell);
-    const settings = this.#settings();
+    const registered = register(args, { hostKey, toShell, agentId: id.agentId }, this);
+    const settings = agentSettings(agent, common.service, this.#nameServers());
     const config = new Files(
       `${name}/agent-config`,
       {
@@ -171,7 +153,7 @@ export class AgentHost extends pulumi.ComponentResource {
       { host, files: { "/etc/cron.daily/convocate-image-prune": file(pruneScript, { mode: "0755" }) } },
       { ...inside, dependsOn: base.packages },
     );
-    this.#forwardLogs();
+    forwardLogs(args, id.agentId, this);
     new AgentReady(
       `${name}/ready`,
       {
@@ -204,6 +186,12 @@ export class AgentHost extends pulumi.ComponentResource {
     return isIPv4(address) && !address.startsWith("127.") ? [address] : [];
   }
 
+  /** What the agent's sessions ask for names: the cluster's are the shell's to know. */
+  #nameServers(): string[] {
+    const addresses = this.#shellAddresses();
+    return addresses.length === 0 && this.args.agent.onShellHost ? ["gateway"] : addresses;
+  }
+
   #sessionFirewall(folders: Files): SessionFirewall {
     const { agent, base, shell } = this.args;
     const shellPorts = [shell.args.shell.statusPort, LOG_PORT];
@@ -221,138 +209,6 @@ export class AgentHost extends pulumi.ComponentResource {
           : addresses.flatMap((address) => shellPorts.map((port) => `${address}:${port}`)),
       },
       { parent: this, dependsOn: [folders, base.packages] },
-    );
-  }
-
-  /** /etc/convocate-agent/settings.json, through its own schema: what the agent would refuse is refused here. */
-  #settings(): string {
-    const { agent, common } = this.args;
-    const { sudo, env, memoryBytes, pids, cpus, diskBytes } = agent.session;
-    const addresses = this.#shellAddresses();
-    // The cluster's names are the shell's to know.
-    const dns = addresses.length === 0 && agent.onShellHost ? ["gateway"] : addresses;
-    const settings = AgentSettings.parse({
-      name: agent.name,
-      user: common.service.user,
-      uid: common.service.uid,
-      gid: common.service.gid,
-      home: common.service.home,
-      session: {
-        ...(sudo === undefined ? {} : { sudo }),
-        env: env ?? {},
-        dns,
-        limits: {
-          ...(memoryBytes === undefined ? {} : { memory_bytes: memoryBytes }),
-          ...(pids === undefined ? {} : { pids }),
-        },
-      },
-      capacity: {
-        cpu_percent: agent.cpuPercent,
-        memory_percent: agent.memoryPercent,
-        disk_percent: agent.diskPercent,
-        ...(cpus === undefined ? {} : { cpus }),
-        ...(diskBytes === undefined ? {} : { disk_bytes: diskBytes }),
-      },
-    });
-    return `${JSON.stringify(settings, null, 2)}\n`;
-  }
-
-  /** On the shell host: the agent's folder of keys, the key to dial it with, and its own key at tcp/223. */
-  #register(hostKey: KeyPair, toShell: KeyPair): { files: Files; line: Line; toAgent: KeyPair } {
-    const { agent, shell, common } = this.args;
-    const host = shell.args.shell.name;
-    const group = common.service.user;
-    const on = { parent: this, dependsOn: [shell.folders, shell.args.base.user] };
-    const address = hostAndPort(agent.clusterAddress, agent.agentPort, AGENT_PORT);
-    const folder = pulumi.interpolate`${shellPaths.agentKeys}/${this.agentId}`;
-    const files = new Files(
-      `${agent.name}/registration`,
-      {
-        host,
-        files: pulumi
-          .all([folder, this.agentId, hostKey.publicKey, toShell.publicKey])
-          .apply(([path, id, hostPublic, toShellPublic]) => ({
-            [path]: directory({ mode: "0750", group }),
-            [`${path}/${agentKeyFiles.host}`]: file(`${address}\n`, { mode: "0640", group }),
-            [`${path}/${agentKeyFiles.name}`]: file(`${agent.name}\n`, { mode: "0640", group }),
-            [`${path}/${agentKeyFiles.hostKey}`]: file(`${hostPublic}\n`, { group }),
-            [`${path}/${agentKeyFiles.agentToShellPublicKey}`]: file(`${toShellPublic} ${id}\n`, { group }),
-          })),
-      },
-      on,
-    );
-    const toAgent = new KeyPair(
-      `${agent.name}/shell-to-agent-key`,
-      {
-        host,
-        path: pulumi.interpolate`${folder}/${agentKeyFiles.privateKey}`,
-        comment: "convocate-shell",
-        mode: "0640",
-        group,
-      },
-      { parent: this, dependsOn: [files, shell.args.base.packages] },
-    );
-    const line = new Line(
-      `${agent.name}/status-authorized-key`,
-      {
-        host,
-        path: shellPaths.authorizedKeys,
-        key: this.agentId,
-        line: pulumi.interpolate`${toShell.publicKey} ${this.agentId}`,
-        mode: "0644",
-      },
-      on,
-    );
-    return { files, line, toAgent };
-  }
-
-  /** The agent's end of log forwarding, and its token at the shell host. */
-  #forwardLogs(): void {
-    const { agent, shell, base, authority } = this.args;
-    const { name } = agent;
-    const host = name;
-    const inside = { parent: this };
-    const { token } = new Token(`${name}/log-token`, inside);
-    const certificate = new Certificate(
-      `${name}/log-certificate`,
-      { authority, commonName: name, usage: "client" },
-      inside,
-    );
-    const known = new Files(
-      `${name}/log-agent`,
-      {
-        host: shell.args.shell.name,
-        files: pulumi
-          .all([this.agentId, token])
-          .apply(([id, secret]) => ({ [tokenPath(id)]: file(tokenRule(id, secret), { mode: "0600" }) })),
-        reload: restartRsyslog,
-      },
-      // The list of names that may come is the log server's.
-      { ...inside, dependsOn: shell.logServer },
-    );
-    new Files(
-      `${name}/log-client`,
-      {
-        host,
-        files: {
-          [clientTls.ca]: file(authority.certPem),
-          [clientTls.cert]: file(certificate.certPem),
-          [clientTls.key]: file(certificate.keyPem, { mode: "0600" }),
-          [dirname(journaldDropIn.path)]: directory(),
-          [journaldDropIn.path]: file(journaldDropIn.content),
-          [rewindDropIn.path]: file(rewindDropIn.content),
-          "/etc/rsyslog.d/10-convocate-client.conf": file(
-            token.apply((secret) => clientConfig(shell.args.shell.clusterAddress, secret)),
-            { mode: "0600" },
-          ),
-        },
-        reload: [
-          ["systemctl", "daemon-reload"],
-          ["systemctl", "restart", "systemd-journald.service"],
-          ...restartRsyslog,
-        ],
-      },
-      { ...inside, dependsOn: [known, base.packages, base.rsyslog] },
     );
   }
 }

@@ -3,7 +3,7 @@ import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { makeKeys } from "../../test/support/connection/testServer.js";
+import { makeKeys } from "../../test/support/connection/test-server.js";
 import type { InventoryHost } from "../inventory/index.js";
 import { declareHooks } from "./hooks.js";
 

@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { connectionContract } from "../../test/support/connection/contract.js";
 import { dial, scanHostKey } from "./dial.js";
-import { blobOf, fingerprintOf } from "./hostKeys.js";
+import { blobOf, fingerprintOf } from "./host-keys.js";
 import { createPool } from "./pool.js";
-import { makeKeys, startTestServer, type TestServer } from "../../test/support/connection/testServer.js";
+import { makeKeys, startTestServer, type TestServer } from "../../test/support/connection/test-server.js";
 import type { ConnectionPool } from "./types.js";
 
 const keys = makeKeys(3);

@@ -5,7 +5,7 @@ import ssh2 from "ssh2";
 import { ConvocateError, toConvocateError, type ErrorCode } from "../../runtime/domain/index.js";
 import { abortError } from "./collect.js";
 import { credentialsFor, jumpHost, place, type SshHost } from "./credentials.js";
-import { algorithmsFor, blobOf, fingerprintOf, isPinned, lineOf, typeOf } from "./hostKeys.js";
+import { algorithmsFor, blobOf, fingerprintOf, isPinned, lineOf, typeOf } from "./host-keys.js";
 
 /** From the first packet to being logged in. */
 export const CONNECT_TIMEOUT_MS = 10_000;

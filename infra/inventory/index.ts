@@ -1,5 +1,5 @@
 export { InventoryEdit, type HostEdit, type RawEntry, type Role } from "./edit.js";
-export { KnownHosts } from "./knownHosts.js";
+export { KnownHosts } from "./known-hosts.js";
 export { hostsOf, parseInventory, readInventory } from "./read.js";
 export { checkoutRoot, checkStackName, inventoryPath, stackSetting } from "./stack.js";
 export type { Inventory, InventoryAgent, InventoryHook, InventoryHost, InventoryShell } from "./read.js";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { parse, stringify } from "yaml";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
-import { KnownHosts } from "./knownHosts.js";
+import { KnownHosts } from "./known-hosts.js";
 import { parseInventory } from "./read.js";
 
 // Hundreds of runs, on machines that do other things too.

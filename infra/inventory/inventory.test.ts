@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { InventoryEdit } from "./edit.js";
-import { KnownHosts } from "./knownHosts.js";
+import { KnownHosts } from "./known-hosts.js";
 import { parseInventory, readInventory } from "./read.js";
 
 const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import type { SshLogin } from "../connection/types.js";
-import type { KnownHosts } from "./knownHosts.js";
+import type { KnownHosts } from "./known-hosts.js";
 import type { InventoryFile } from "./schema.js";
-import { parseJump, sshConfigured, type SshConfigured } from "./sshConfig.js";
+import { parseJump, sshConfigured, type SshConfigured } from "./ssh-config.js";
 
 interface Wish {
   address: string;

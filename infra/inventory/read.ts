@@ -4,7 +4,7 @@ import { dirname, relative, resolve } from "node:path";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { HostAddress } from "../connection/types.js";
 import { InventoryDocument } from "./document.js";
-import { KnownHosts } from "./knownHosts.js";
+import { KnownHosts } from "./known-hosts.js";
 import { Logins } from "./login.js";
 import { badInventory, pathText, type Problem } from "./problem.js";
 import { crossProblems } from "./rules.js";

@@ -2,7 +2,7 @@ import grpc from "@grpc/grpc-js";
 import type { ConnectionPool } from "../connection/index.js";
 import type { Lifecycle } from "../resources/lifecycle.js";
 import { Adapter } from "./adapter.js";
-import { EngineLog } from "./engineLog.js";
+import { EngineLog } from "./engine-log.js";
 import { HostBook, type ReadHosts } from "./hosts.js";
 import { providerServer } from "./service.js";
 

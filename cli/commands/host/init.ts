@@ -19,7 +19,7 @@ import { rollout } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
 import { bringAuthority, isNewAuthority, readAuthority, rotateAuthority, type Authority } from "./authority.js";
 import { entryFor } from "./entry.js";
-import { firstContact } from "./hostKey.js";
+import { firstContact } from "./host-key.js";
 import { others } from "./hosts.js";
 import { hostKeyPolicy, type RoleOptions } from "./options.js";
 import { rotateKeys } from "./rotate.js";

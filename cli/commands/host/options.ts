@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import { portNumber } from "../port.js";
-import type { HostKeyPolicy } from "./hostKey.js";
+import type { HostKeyPolicy } from "./host-key.js";
 
 export const DEFAULT_STACK = "dev";
 

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { makeKeys, startTestServer, type TestServer } from "../../../test/support/connection/testServer.js";
-import { firstContact } from "./hostKey.js";
+import { makeKeys, startTestServer, type TestServer } from "../../../test/support/connection/test-server.js";
+import { firstContact } from "./host-key.js";
 
 const keys = makeKeys(2);
 const line = keys[0]!.publicKey.split(" ").slice(0, 2).join(" ");
