@@ -159,7 +159,8 @@ test("override clears a stale lock, a live one with --force only", async () => {
   one.addSession("busy", { status: locked });
   expect(await client.json("override", "old")).toMatchObject({ status: { state: "stopped" } });
   expect((await client.run("override", "busy")).error).toMatchObject({ code: "SESSION_LOCKED", exitCode: 4 });
-  expect((await client.run("override", "busy", "--force")).error).toBeNull();
+  expect((await client.run("override", "busy", "--force")).out).toEqual(["cleared the lock of busy"]);
+  expect((await client.run("override", "busy")).out).toEqual(["there is no lock on busy"]);
 });
 
 test("logs shows each line as people read it, and what was forwarded of a session that is gone or away", async () => {
@@ -227,7 +228,7 @@ test("capacity and settings say what each agent has, and changes are sent by the
   expect((await client.run("capacity", "agent-2")).error).toMatchObject({ code: "UNKNOWN_OP" });
 
   expect(await client.json("settings", "agent-1")).toMatchObject({ effective: { cpu_percent: 90 }, changes: {} });
-  await client.run("settings", "agent-1", "memory=4G", "cpu-percent=80");
+  await client.run("settings", "agent-1", "memory=4G", "cpu_percent=80");
   expect(one.settings).toEqual({ memory_bytes: 4 * GIB, cpu_percent: 80 });
   expect((await client.run("settings", "agent-1", "memory=default")).error).toBeNull();
   expect(one.settings.memory_bytes).toBeNull();
