@@ -145,7 +145,8 @@ function roomText({ capacity, reachable, running }: AgentRow): string {
   if (!reachable) return "does not answer";
   if (!capacity) return `${running} running`;
   const free = freeOf(capacity);
-  return `${coresText(free.cpus)}, ${bytesText(free.memory_bytes)}, disk ${bytesText(free.disk_bytes)} free`;
+  const room = `${coresText(free.cpus)}, ${bytesText(free.memory_bytes)}, disk ${bytesText(free.disk_bytes)} free`;
+  return fullness(capacity) >= 1 ? `full: ${room}` : room;
 }
 
 /** What is wrong with the form as it stands, by field. */
