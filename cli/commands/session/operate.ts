@@ -106,10 +106,7 @@ async function started(
   const view =
     options.wait === undefined
       ? (cluster.sessions().find(({ session }) => session.id === id) ?? before)
-      : await waitUntilReady(cluster, id, {
-          timeoutMs: (options.wait === true ? WAIT_SECONDS : options.wait) * 1000,
-          signal: client.signal,
-        });
+      : await waitUntilReady(cluster, id, client, (options.wait === true ? WAIT_SECONDS : options.wait) * 1000);
   tell(client, options, before, view.session, done);
 }
 

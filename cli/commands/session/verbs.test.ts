@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { TestClient } from "../../../test/support/client.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually, tempDir } from "../../../test/support/keys.js";
-import { AgentId, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
+import { AgentId, ConvocateError, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
 
@@ -68,7 +68,7 @@ describe("new", () => {
     expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
   });
 
-  test("--wait ends when the session is not starting any more, and fails when it ends instead", async () => {
+  test("--wait ends when the session is not starting any more, fails when it ends instead, and says on Ctrl-C that it goes on", async () => {
     const waiting = client.run("new", "slow", "--agent", "agent-1", "--wait", "20");
     const made = await eventually(() => [...one.sessions.values()].find(({ name }) => name === "slow"), "made");
     const started = { state: "running", attached: 0, started_at: "2026-11-21T00:00:00.000Z" } as const;
@@ -83,6 +83,15 @@ describe("new", () => {
     await new Promise((resolve) => setTimeout(resolve, 600));
     one.sessions.set(slow.id, { ...slow, status: { state: "stopped", exit_code: 1, oom_killed: false } });
     expect((await failing).error).toMatchObject({ code: "SESSION_NOT_RUNNING" });
+
+    one.addSession("slowest", { status: { ...started, starting: true } });
+    const left = client.run("start", "slowest", "--wait", "20");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    client.controller.abort(new ConvocateError("INTERRUPTED", "interrupted"));
+    expect(await left).toMatchObject({
+      error: { code: "INTERRUPTED" },
+      notes: ["slowest on agent-1 is not waited for, and goes on"],
+    });
   });
 
   test.each([
