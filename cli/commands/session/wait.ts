@@ -20,9 +20,8 @@ export async function waitUntilReady(
 ): Promise<SessionView> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const view = cluster.sessions().find(({ session }) => session.id === id);
-    if (signal.aborted && view) out.note(`${view.session.name} on ${view.agentName} is not waited for, and goes on`);
     signal.throwIfAborted();
+    const view = cluster.sessions().find(({ session }) => session.id === id);
     if (!view) throw new ConvocateError("SESSION_NOT_FOUND", `session ${id} was deleted while it was waited for`);
     const { status, name } = view.session;
     if (status.state === "running" && !status.starting) return view;
@@ -42,5 +41,6 @@ export async function waitUntilReady(
     } catch (thrown) {
       if (!signal.aborted) throw thrown;
     }
+    if (signal.aborted) out.note(`${name} on ${view.agentName} is not waited for, and goes on`);
   }
 }
