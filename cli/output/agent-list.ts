@@ -4,7 +4,7 @@ import { statusCharacter, statusDetail, type Session } from "../../runtime/domai
 import { jsonText } from "./print.js";
 import { clean } from "./text.js";
 
-export function printLine(line: string): void {
+function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 

@@ -20,7 +20,7 @@ function offered(...words: string[]): string[] {
   try {
     writeFileSync(
       join(dir, "convocate"),
-      '#!/bin/sh\n[ "$1 $2" = "completion sessions" ] && echo alpha && echo beta\n',
+      '#!/bin/sh\ncase "$2" in sessions) echo alpha; echo beta ;; agents) echo agent-1 ;; esac\n',
     );
     chmodSync(join(dir, "convocate"), 0o755);
     writeFileSync(join(dir, "script"), scripts.bash);
@@ -40,12 +40,21 @@ function offered(...words: string[]): string[] {
 test("bash completes verbs, options of a verb, values of an option and names of sessions", () => {
   expect(offered("res")).toEqual(["restart"]);
   expect(offered("migrate")).toEqual([]);
-  expect(offered("kill", "")).toEqual(expect.arrayContaining(["alpha", "beta", "--json"]));
+  expect(offered("kill", "")).toEqual(["alpha", "beta"]);
+  expect(offered("kill", "-")).toEqual(["--json", "--help"]);
+  expect(offered("ls", "")).toEqual(["--watch", "--json", "--help"]);
+  for (const before of [["new", "x", "--agent"], ["move", "x", "--to"], ["clone", "x", "y", "--to"], ["agents"]])
+    expect(offered(...before, "")).toEqual(["agent-1"]);
   expect(offered("kill", "al")).toEqual(["alpha"]);
   expect(offered("ls", "--w")).toEqual(["--watch"]);
   expect(offered("new", "x", "--protocol", "u")).toEqual(["udp"]);
   expect(offered("completion", "f")).toEqual(["fish"]);
   expect(offered("events", "--since", "")).toEqual([]);
+});
+
+test("zsh goes on with options after an argument that it cannot complete", () => {
+  for (const verb of ["new", "clone", "kill"])
+    expect(scripts.zsh).toMatch(new RegExp(`^ +${verb}\\) .* '\\*: : ' ;;$`, "m"));
 });
 
 test("every verb and every option is in each shell's script", () => {

@@ -43,7 +43,9 @@ function verbOf(command: Command): Verb {
 
 function optionOf(option: Option): Verb["options"][number] {
   const flags = [option.short, option.long].filter((flag) => flag !== undefined);
-  const takes = option.required || option.optional ? (flags.includes("--agent") ? "agents" : "value") : "nothing";
+  // An agent is taken by either of its names, and nothing else is.
+  const value = option.flags.includes("<name|id>") ? "agents" : "value";
+  const takes = option.required || option.optional ? value : "nothing";
   return { flags, description: sentence(option.description), takes, choices: option.argChoices ?? [] };
 }
 
@@ -60,7 +62,7 @@ function sentence(text: string): string {
 function bash(program: string, verbs: readonly Verb[]): string {
   const cases = verbs.map((verb) => {
     const valued = verb.options.filter(({ takes }) => takes !== "nothing");
-    const words = [...verb.words, ...verb.options.flatMap(({ flags }) => flags)].join(" ");
+    const flags = verb.options.flatMap((option) => option.flags).join(" ");
     const values = valued.map(({ flags, takes, choices }) => {
       const reply =
         choices.length > 0
@@ -70,12 +72,16 @@ function bash(program: string, verbs: readonly Verb[]): string {
             : "return";
       return `        ${flags.join("|")}) ${reply}; return ;;`;
     });
-    const names = verb.subject ? `; [[ "$cur" == -* ]] || _${program}_names ${verb.subject}` : "";
+    // Options only where one is begun, when something else may stand there.
+    const first = verb.subject ? `_${program}_names ${verb.subject}` : `_${program}_words "${verb.words.join(" ")}"`;
+    const options = `_${program}_words "${flags}"`;
+    const reply =
+      verb.subject || verb.words.length > 0 ? `if [[ "$cur" == -* ]]; then ${options}; else ${first}; fi` : options;
     return `    ${verb.name})
       case "$prev" in
 ${values.length > 0 ? `${values.join("\n")}\n` : ""}        *) ;;
       esac
-      _${program}_words "${words}"${names} ;;`;
+      ${reply} ;;`;
   });
   return `# bash completion of ${program}: source <(${program} completion bash)
 _${program}_words() { COMPREPLY+=($(compgen -W "$1" -- "$cur")); }
@@ -111,7 +117,8 @@ function zsh(program: string, verbs: readonly Verb[]): string {
       : verb.words.length > 0
         ? [`'1:word:(${verb.words.join(" ")})'`]
         : [];
-    return `    ${verb.name}) _arguments ${[...specs, ...first].join(" ")} ;;`;
+    // Without a word for the others, _arguments offers nothing more after the first it does not know.
+    return `    ${verb.name}) _arguments ${[...specs, ...first, "'*: : '"].join(" ")} ;;`;
   });
   return `#compdef ${program}
 # zsh completion of ${program}: source <(${program} completion zsh)

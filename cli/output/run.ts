@@ -1,6 +1,7 @@
 import { CommanderError, type Command } from "commander";
 import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
 import { clean } from "./text.js";
+import { withUsage } from "./usage.js";
 
 /** The one error line: what, where, what to do next; the cause chain below it with --verbose. Never a stack, never a key. */
 export function errorLines(program: string, error: ConvocateError, verbose: boolean): string[] {
@@ -18,7 +19,7 @@ export function errorLines(program: string, error: ConvocateError, verbose: bool
  * ConvocateErrors; nothing else decides an exit code, but a command may return one by setting `process.exitCode`.
  */
 export async function run(program: Command, argv: readonly string[]): Promise<number> {
-  forEachCommand(program, (command) => command.exitOverride());
+  withUsage(program);
   const interrupted = onInterrupt();
   process.stdout.on("error", hungUp);
   try {
@@ -26,7 +27,7 @@ export async function run(program: Command, argv: readonly string[]): Promise<nu
     return interrupted.seen ? 130 : Number(process.exitCode ?? 0);
   } catch (thrown) {
     if (interrupted.seen) return 130;
-    // Commander has printed its own line on usage errors, and help asked for is no error.
+    // Its line is printed already (`withUsage`), and help asked for is no error.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
     const error = toConvocateError(thrown);
     const verbose = argv.includes("--verbose");
@@ -43,11 +44,6 @@ export async function run(program: Command, argv: readonly string[]): Promise<nu
 function hungUp(error: NodeJS.ErrnoException): void {
   if (error.code !== "EPIPE") throw error;
   process.exit(0);
-}
-
-function forEachCommand(command: Command, visit: (command: Command) => void): void {
-  visit(command);
-  for (const child of command.commands) forEachCommand(child, visit);
 }
 
 /** Remembers a SIGINT without ending the process: commands hear it through `interruptSignal`. */

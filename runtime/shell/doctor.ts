@@ -131,7 +131,7 @@ async function capacityChecks(cluster: Cluster, { id, name }: AgentView): Promis
     const full = (["cpus", "memory_bytes", "disk_bytes"] as const).filter((what) => pledged[what] > allowed[what]);
     return [
       full.length === 0
-        ? ok(name, "capacity", `${pledged.sessions} sessions within what it may`)
+        ? ok(name, "capacity", `${pledged.sessions} session${pledged.sessions === 1 ? "" : "s"} within what it may`)
         : warn(name, "capacity", `more ${full.join(", ")} pledged than it may`, `convocate capacity ${name}`),
       ...warnings.map((warning) => warn(name, "host", warning, `convocate-host doctor --host ${name}`)),
     ];

@@ -245,15 +245,13 @@ export class FakeDocker implements DockerEngine {
 
   async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {
     await this.#up();
-    if (!this.#byName(name)?.state.running)
-      throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
+    if (!this.#byName(name)?.state.running) throw new ConvocateError("SESSION_NOT_RUNNING", "the session does not run");
     return this.onRun(request);
   }
 
   async openTty(name: string, request: ExecRequest): Promise<FakeTty> {
     await this.#up();
-    if (!this.#byName(name)?.state.running)
-      throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run");
+    if (!this.#byName(name)?.state.running) throw new ConvocateError("SESSION_NOT_RUNNING", "the session does not run");
     const tty = new FakeTty(request, (this.#pid += 1));
     this.ttys.push(tty);
     return tty;

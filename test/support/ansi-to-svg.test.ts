@@ -15,3 +15,12 @@ test("inverse swaps the colours, and the picture is as large as the screen", asy
   expect(svg).toMatch(/fill="#fdfdfb">row</);
   expect(svg).toContain('viewBox="0 0 193 58"');
 });
+
+test("wide characters and emoji take two columns each, and what joins none", async () => {
+  const svg = await ansiToSvg("目🚀e\u0301x", size);
+  expect([...svg.matchAll(/<text x="([\d.]+)"[^>]*>([^<]+)</g)].map(([, x, text]) => [x, text?.trimEnd()])).toEqual([
+    ["12.0", "目"],
+    ["28.9", "🚀"],
+    ["45.7", "e\u0301x"],
+  ]);
+});

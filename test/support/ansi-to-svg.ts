@@ -1,4 +1,5 @@
 import xterm from "@xterm/headless";
+import stringWidth from "string-width";
 
 const THEMES = {
   dark: {
@@ -40,6 +41,8 @@ interface Look {
  */
 export async function ansiToSvg(ansi: string, { cols, rows, theme = "dark" }: SvgOptions): Promise<string> {
   const terminal = new xterm.Terminal({ cols, rows, allowProposedApi: true, convertEol: true, scrollback: 0 });
+  terminal.unicode.register(TODAYS_WIDTHS);
+  terminal.unicode.activeVersion = TODAYS_WIDTHS.version;
   await new Promise<void>((resolve) => terminal.write(ansi.replace(/\n$/, ""), resolve));
   const colors = THEMES[theme];
   const width = Math.ceil(cols * CELL_WIDTH + 2 * PADDING);
@@ -58,9 +61,22 @@ export async function ansiToSvg(ansi: string, { cols, rows, theme = "dark" }: Sv
   ].join("\n");
 }
 
+/** xterm's own widths are of Unicode 6, which has few emoji; terminals of today give those two columns. */
+const TODAYS_WIDTHS: xterm.IUnicodeVersionProvider = {
+  version: "today",
+  wcwidth: (codepoint) => stringWidth(String.fromCodePoint(codepoint)) as 0 | 1 | 2,
+  // What has no width belongs to the cell before. The bits are xterm's: a state (none here), the width, whether it joins.
+  charProperties: (codepoint, preceding) => {
+    const width = TODAYS_WIDTHS.wcwidth(codepoint);
+    const joins = width === 0 && preceding !== 0;
+    return ((joins ? (preceding >> 1) & 3 : width) << 1) | (joins ? 1 : 0);
+  },
+};
+
 interface Run {
   column: number;
   cells: number;
+  wide: boolean;
   text: string;
   look: Look;
 }
@@ -75,10 +91,11 @@ function runsOf(terminal: xterm.Terminal, row: number, theme: keyof typeof THEME
     const text = cell.getChars() || " ";
     const look = lookOf(cell, theme);
     const last = runs.at(-1);
-    if (last && cell.getWidth() === 1 && sameLook(last.look, look)) {
+    const wide = cell.getWidth() > 1;
+    if (last && !wide && !last.wide && sameLook(last.look, look)) {
       last.text += text;
       last.cells += 1;
-    } else runs.push({ column, cells: cell.getWidth(), text, look });
+    } else runs.push({ column, cells: cell.getWidth(), wide, text, look });
   }
   return runs;
 }

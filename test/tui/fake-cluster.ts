@@ -8,17 +8,7 @@ import {
 } from "../../runtime/domain/index.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ATTACK } from "./fixtures.js";
-
-const DEFAULT_SETTINGS = {
-  cpu_percent: 90,
-  memory_percent: 90,
-  disk_percent: 90,
-  cpus: 0.5,
-  memory_bytes: 2 * 1024 ** 3,
-  disk_bytes: 5 * 1024 ** 3,
-  pids: 4096,
-};
+import { ATTACK, SETTINGS } from "./fixtures.js";
 
 /** What the fake does badly, by the session's name: each stands for a way a real cluster fails. */
 const LONG_ERROR =
@@ -159,7 +149,7 @@ export class FakeCluster implements Cluster {
   #settings: SettingsChange = {};
   async settings(): ReturnType<Cluster["settings"]> {
     await sleep(this.#delayMs);
-    return { effective: EffectiveSettings.parse({ ...DEFAULT_SETTINGS, ...this.#settings }), changes: this.#settings };
+    return { effective: EffectiveSettings.parse({ ...SETTINGS, ...this.#settings }), changes: this.#settings };
   }
 
   async changeSettings(_agent: AgentId, changes: SettingsChange): ReturnType<Cluster["settings"]> {

@@ -108,7 +108,7 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
     await screen.key("Tab", "C-u");
     await screen.type("75");
     await screen.key("Enter");
-    await screen.see("changed the settings");
+    await screen.see("changed the settings of agent-1");
     await screen.key("S");
     await screen.see(/CPU % +75/);
     await screen.key("Escape");

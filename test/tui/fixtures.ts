@@ -3,6 +3,7 @@ import {
   SessionId,
   type AgentStatus,
   type Capacity,
+  type EffectiveSettings,
   type Resources,
   type Session,
   type SessionStatus,
@@ -62,6 +63,17 @@ export function agentView(number: number, over: Partial<AgentView> = {}): AgentV
 }
 
 /** A host of 8 cores, 32 GiB and 500 GB, with so much of it promised; a third of that is used. */
+/** An agent's settings as they come. */
+export const SETTINGS: EffectiveSettings = {
+  cpu_percent: 90,
+  memory_percent: 90,
+  disk_percent: 90,
+  cpus: 0.5,
+  memory_bytes: 2 * 1024 ** 3,
+  disk_bytes: 5 * 1024 ** 3,
+  pids: 4096,
+};
+
 export function capacity(pledged: Partial<Resources> = {}): Capacity {
   const gib = 1024 ** 3;
   const promised = { cpus: 1, memory_bytes: 4 * gib, disk_bytes: 20 * gib, ...pledged };

@@ -16,6 +16,7 @@ import {
   agentView,
   capacity,
   NOW_MS,
+  SETTINGS,
   sessionId,
   sessionView,
   variedAgents,
@@ -43,8 +44,14 @@ const CLAUDE = [
   `${E}[38;5;111m╰──────────────────────────────────────────────────────────╯${E}[0m`,
 ];
 const WIDE = [
-  sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト is gone" } }),
+  sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト 🚀 is gone" } }),
   sessionView(21, "orphaned", { status: { state: "orphan", path: "/home/claude/作業" } }, { agentName: "-" }),
+];
+/** A log of somebody who does not write English. */
+const WIDE_LOG = [
+  `{"event":"UserPromptSubmit","text":"请把 目录/プロジェクト 里的测试修好 🚀"}`,
+  `{"event":"PreToolUse","tool":"Bash","text":"cd /home/claude/プロジェクト && npm test"}`,
+  `{"event":"Stop","text":"完了しました ✅ 全部の 42 件のテストが通りました 🎉"}`,
 ];
 
 const cluster: readonly Action[] = [
@@ -75,7 +82,16 @@ const SCENES: Readonly<Record<string, readonly Action[]>> = {
   filter: [...cluster, ...press("/", "a", "g", "e", "n", "t", "-", "2")],
   new: [...cluster, ...press("n", "w", "e", "b", "tab")],
   preview: [...cluster, ...press("p"), { type: "screen", id: sessionId(1), lines: CLAUDE }],
-  settings: [...cluster, ...press("S")],
+  settings: [
+    ...cluster,
+    ...press("S"),
+    {
+      type: "settings",
+      agent: agentId(1),
+      loaded: { effective: { ...SETTINGS, cpu_percent: 80 }, changes: { cpu_percent: 80 } },
+    },
+    ...press("tab"),
+  ],
   move: [...cluster, ...press("m")],
   help: [...cluster, ...press("?")],
   delete: [...cluster, ...press("d")],
@@ -86,6 +102,15 @@ const SCENES: Readonly<Record<string, readonly Action[]>> = {
       type: "logs",
       id: sessionId(1),
       lines: [9, 7, 4].map((seconds) => ({ timestamp: ago(seconds), text: `{"event":"waiting","why":"permission"}` })),
+    },
+  ],
+  wide: [
+    ...cluster,
+    ...press("l"),
+    {
+      type: "logs",
+      id: sessionId(1),
+      lines: WIDE_LOG.map((text, index) => ({ timestamp: ago(30 - index * 9), text })),
     },
   ],
   error: [...cluster, { type: "failed", operation: "restart", id: sessionId(3), name: "crawler", error: lost }],
@@ -112,7 +137,8 @@ const [folder] = process.argv.slice(2);
 if (folder === undefined) {
   await picture("list", { cols: 120, rows: 32 }, "dark", "docs/tui.svg");
   await picture("list", { cols: 120, rows: 32 }, "light", "docs/tui-light.svg");
-  for (const scene of ["new", "settings", "preview"]) await picture(scene, SMALL, "dark", `docs/tui-${scene}.svg`);
+  for (const scene of ["new", "settings", "preview", "wide"])
+    await picture(scene, SMALL, "dark", `docs/tui-${scene}.svg`);
 } else {
   await mkdir(folder, { recursive: true });
   for (const size of SIZES)

@@ -102,7 +102,8 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-function row({ session, agentName, reachable }: SessionView): string[] {
+/** A session as cells of COLUMNS. */
+export function row({ session, agentName, reachable }: SessionView): string[] {
   const nowMs = Date.now();
   return [
     statusCharacter(session.status, reachable),
@@ -117,9 +118,10 @@ function row({ session, agentName, reachable }: SessionView): string[] {
 }
 
 /** What there is to say beside the state, the warnings that every list shows (SPEC 6.3, 6.4) among it. */
-function detail({ session }: SessionView, nowMs: number): string {
+function detail({ session, reachable }: SessionView, nowMs: number): string {
   return [
-    statusDetail(session.status, nowMs),
+    // What it did when it was last heard of may be over.
+    reachable ? statusDetail(session.status, nowMs) : "no answer",
     session.docker ? "has Docker's socket" : "",
     session.restart_to_apply ? "restart to apply" : "",
   ]

@@ -69,7 +69,7 @@ export function newSession(client: Client): Command {
       });
       if (options.wait !== undefined) {
         const timeoutMs = (options.wait === true ? WAIT_SECONDS : options.wait) * 1000;
-        ({ session } = await waitUntilReady(cluster, session.id, { timeoutMs, signal: client.signal }));
+        ({ session } = await waitUntilReady(cluster, session.id, client, timeoutMs));
       }
       if (options.json)
         printJson(client.out, "session", sessionJson({ session, agentName: agent.name, reachable: true }));

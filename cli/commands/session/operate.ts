@@ -47,8 +47,9 @@ export function operations(client: Client): Command[] {
       .option("--force", "clear it although its operation seems to be under way")
       .action((wanted: string, options: Common & { force?: true }) =>
         on(client, wanted, async (cluster, view) => {
+          const locked = view.session.status.state === "locked";
           const session = await cluster.override(view.session.id, { force: options.force ?? false });
-          tell(client, options, view, session, "cleared the lock of");
+          tell(client, options, view, session, locked ? "cleared the lock of" : "there is no lock on");
         }),
       ),
     // What cannot be undone wants the whole name, or an id.
@@ -105,10 +106,7 @@ async function started(
   const view =
     options.wait === undefined
       ? (cluster.sessions().find(({ session }) => session.id === id) ?? before)
-      : await waitUntilReady(cluster, id, {
-          timeoutMs: (options.wait === true ? WAIT_SECONDS : options.wait) * 1000,
-          signal: client.signal,
-        });
+      : await waitUntilReady(cluster, id, client, (options.wait === true ? WAIT_SECONDS : options.wait) * 1000);
   tell(client, options, before, view.session, done);
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { TestClient } from "../../../test/support/client.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually, tempDir } from "../../../test/support/keys.js";
-import { AgentId, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
+import { AgentId, ConvocateError, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
 
@@ -68,7 +68,7 @@ describe("new", () => {
     expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
   });
 
-  test("--wait ends when the session is not starting any more, and fails when it ends instead", async () => {
+  test("--wait ends when the session is not starting any more, fails when it ends instead, and says on Ctrl-C that it goes on", async () => {
     const waiting = client.run("new", "slow", "--agent", "agent-1", "--wait", "20");
     const made = await eventually(() => [...one.sessions.values()].find(({ name }) => name === "slow"), "made");
     const started = { state: "running", attached: 0, started_at: "2026-11-21T00:00:00.000Z" } as const;
@@ -83,6 +83,15 @@ describe("new", () => {
     await new Promise((resolve) => setTimeout(resolve, 600));
     one.sessions.set(slow.id, { ...slow, status: { state: "stopped", exit_code: 1, oom_killed: false } });
     expect((await failing).error).toMatchObject({ code: "SESSION_NOT_RUNNING" });
+
+    one.addSession("slowest", { status: { ...started, starting: true } });
+    const left = client.run("start", "slowest", "--wait", "20");
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    client.controller.abort(new ConvocateError("INTERRUPTED", "interrupted"));
+    expect(await left).toMatchObject({
+      error: { code: "INTERRUPTED" },
+      notes: ["slowest on agent-1 is not waited for, and goes on"],
+    });
   });
 
   test.each([
@@ -159,7 +168,8 @@ test("override clears a stale lock, a live one with --force only", async () => {
   one.addSession("busy", { status: locked });
   expect(await client.json("override", "old")).toMatchObject({ status: { state: "stopped" } });
   expect((await client.run("override", "busy")).error).toMatchObject({ code: "SESSION_LOCKED", exitCode: 4 });
-  expect((await client.run("override", "busy", "--force")).error).toBeNull();
+  expect((await client.run("override", "busy", "--force")).out).toEqual(["cleared the lock of busy"]);
+  expect((await client.run("override", "busy")).out).toEqual(["there is no lock on busy"]);
 });
 
 test("logs shows each line as people read it, and what was forwarded of a session that is gone or away", async () => {
@@ -227,7 +237,7 @@ test("capacity and settings say what each agent has, and changes are sent by the
   expect((await client.run("capacity", "agent-2")).error).toMatchObject({ code: "UNKNOWN_OP" });
 
   expect(await client.json("settings", "agent-1")).toMatchObject({ effective: { cpu_percent: 90 }, changes: {} });
-  await client.run("settings", "agent-1", "memory=4G", "cpu-percent=80");
+  await client.run("settings", "agent-1", "memory=4G", "cpu_percent=80");
   expect(one.settings).toEqual({ memory_bytes: 4 * GIB, cpu_percent: 80 });
   expect((await client.run("settings", "agent-1", "memory=default")).error).toBeNull();
   expect(one.settings.memory_bytes).toBeNull();

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConvocateError, type SessionId } from "../../../runtime/domain/index.js";
 import type { Cluster, SessionView } from "../../../runtime/shell/index.js";
+import type { Client } from "./client.js";
 import { LIST_TIMEOUT_MS } from "./resolve.js";
 
 /** Seconds that `--wait` waits unless it is told: an image of 1 GB starts in a few on a small host. */
@@ -14,7 +15,8 @@ const LOOK_EVERY_MS = 250;
 export async function waitUntilReady(
   cluster: Cluster,
   id: SessionId,
-  { timeoutMs, signal }: { timeoutMs: number; signal: AbortSignal },
+  { out, signal }: Pick<Client, "out" | "signal">,
+  timeoutMs: number,
 ): Promise<SessionView> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
@@ -33,7 +35,12 @@ export async function waitUntilReady(
         "TIMEOUT",
         `session ${name} is not ready after ${timeoutMs / 1000} s: look with \`convocate attach ${name}\``,
       );
-    await sleep(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined);
-    await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+    try {
+      await sleep(LOOK_EVERY_MS, undefined, { signal });
+      await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+    } catch (thrown) {
+      if (!signal.aborted) throw thrown;
+    }
+    if (signal.aborted) out.note(`${name} on ${view.agentName} is not waited for, and goes on`);
   }
 }

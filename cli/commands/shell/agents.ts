@@ -26,7 +26,7 @@ const LOOK_EVERY_MS = 100;
 export function agents(client: Client): Command {
   return new Command("agents")
     .description("list the agents, and whether each answers")
-    .argument("[name...]", "only these, by name or id")
+    .argument("[agent...]", "only these, by name or id")
     .option("--wait <seconds>", "wait so long for each to answer and to be heard by convocate-status", seconds)
     .option("--json", "print JSON")
     .addHelpText("after", "\nExit code 3 when any listed agent does not answer, or, with --wait, is not heard.")

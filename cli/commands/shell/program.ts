@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import { ConvocateError, RELEASE } from "../../../runtime/domain/index.js";
-import { printJson } from "../../output/json.js";
+import { ConvocateError } from "../../../runtime/domain/index.js";
 import { attach } from "../session/attach.js";
 import type { Client } from "../session/client.js";
 import { edit } from "../session/change.js";
@@ -16,6 +15,7 @@ import { completion } from "./completion.js";
 import { doctor } from "./doctor.js";
 import { events } from "./events.js";
 import { migrateOrphan } from "./migrate-orphan.js";
+import { version } from "../version.js";
 import { settings } from "./settings.js";
 import { statusServe } from "./status-serve.js";
 import { openTui, printFrame } from "./tui.js";
@@ -29,6 +29,7 @@ interface RootOptions {
 /** The program `convocate`: the TUI with no arguments, the headless client with a verb. */
 export function convocateProgram(client: Client): Command {
   const program = new Command("convocate")
+    .usage("[options] [verb]")
     .description("Claude CLI sessions on many hosts, in one terminal. Without a verb: the TUI.")
     .argument("[verb]", "see below; none opens the TUI")
     .option("--verbose", "print what caused an error")
@@ -62,15 +63,7 @@ export function convocateProgram(client: Client): Command {
   ])
     program.addCommand(command);
   program.addCommand(migrateOrphan(client), { hidden: true });
-  program
-    .command("version")
-    .description("print the release")
-    .option("--json", "print JSON")
-    .action((options: { json?: true }) => {
-      if (options.json) printJson(client.out, "version", { release: RELEASE });
-      else client.out.line(RELEASE);
-    });
-  return program;
+  return program.addCommand(version(client.out));
 }
 
 function parseSize(text: string): number {

@@ -53,12 +53,13 @@ export function settings(client: Client): Command {
 
 function collect(text: string, before: SettingsChange): SettingsChange {
   const [name = "", value] = text.split("=", 2);
-  const setting = Object.hasOwn(NAMES, name) ? NAMES[name] : undefined;
-  if (!setting || value === undefined)
-    throw new InvalidArgumentError(`setting=value, where a setting is one of ${Object.keys(NAMES).join(", ")}.`);
+  // As --json prints it, too.
+  const [, setting] = Object.entries(NAMES).find(([own, { key }]) => name === own || name === key) ?? [];
+  if (!setting) throw new InvalidArgumentError(`there are the settings ${Object.keys(NAMES).join(", ")}.`);
+  if (value === undefined) throw new InvalidArgumentError(`say what it is to be, as ${name}=VALUE.`);
   const wanted = value === "default" ? null : setting.kind === "size" ? size(value) : Number(value);
   const parsed = SettingsChange.safeParse({ [setting.key]: wanted });
   if (!parsed.success)
-    throw new InvalidArgumentError(`${name}: ${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
+    throw new InvalidArgumentError(`${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
   return { ...before, ...parsed.data };
 }

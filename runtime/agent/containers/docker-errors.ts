@@ -57,7 +57,7 @@ export function unless(...statuses: number[]): (error: unknown) => void {
 export function notRunning(error: unknown): never {
   const status = statusOf(error);
   if (status === 404 || status === 409) {
-    throw new ConvocateError("SESSION_NOT_RUNNING", "its container does not run", { cause: error });
+    throw new ConvocateError("SESSION_NOT_RUNNING", "the session does not run", { cause: error });
   }
   throw error;
 }

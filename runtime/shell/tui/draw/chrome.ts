@@ -3,15 +3,17 @@ import { layoutOf, sessionsText, type AgentCell } from "../model/layout.js";
 import type { AgentRow } from "../model/snapshot.js";
 import { findSession, type State, type Task } from "../model/state.js";
 import { shortDuration } from "../../../domain/index.js";
-import { clean, fit, truncate } from "../text.js";
+import { clean, fit, truncate, widthOf } from "../text.js";
 import { ends, line, spansWidth, type Line, type Span } from "./line.js";
 import type { Style } from "./paint.js";
 
 /** `convocate  demo          load 0.42 0.40 0.31   14:03:22   agents 2/2`. */
 export function titleLine(state: State): Line {
   const { agents } = state.snapshot;
-  const up = agents.filter((agent) => agent.state === "up").length;
-  const agentsStyle: Style = up === agents.length ? (up === 0 ? "dim" : "okBold") : up === 0 ? "badBold" : "warnBold";
+  const well = ({ state, reachable }: AgentRow): boolean => state === "up" || (state === "flapping" && reachable);
+  const up = agents.filter(well).length;
+  const allUp = agents.every((agent) => agent.state === "up");
+  const agentsStyle: Style = agents.length === 0 ? "dim" : allUp ? "okBold" : up === 0 ? "badBold" : "warnBold";
   const load = state.load.map((value) => value.toFixed(2)).join(" ");
   return ends(
     [[" "], ["convocate", "accent"], ["  "], [state.clusterName, "bold"]],
@@ -84,6 +86,15 @@ export function agentLines(state: State): Line[] {
 
 function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
   const { mark, style } = AGENT_MARK[agent.state];
+  const bars: Span[] = [
+    ...barSpans("cpu ", agent.capacity, "cpus", cell.bar),
+    ...barSpans("mem ", agent.capacity, "memory_bytes", cell.bar),
+    ...(cell.disk ? barSpans("disk ", agent.capacity, "disk_bytes", cell.bar) : []),
+    ...(cell.release > 0
+      ? ([["  "], [fit(clean(agent.view.release ?? ""), cell.release), "dim"]] satisfies Span[])
+      : []),
+  ];
+  const why = whyDown(agent);
   return [
     [mark, style],
     [" "],
@@ -92,13 +103,15 @@ function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
     [fit(agent.state, cell.state), style],
     ["  "],
     [fit(sessionsText(agent), cell.sessions)],
-    ...barSpans("cpu ", agent.capacity, "cpus", cell.bar),
-    ...barSpans("mem ", agent.capacity, "memory_bytes", cell.bar),
-    ...(cell.disk ? barSpans("disk ", agent.capacity, "disk_bytes", cell.bar) : []),
-    ...(cell.release > 0
-      ? ([["  "], [fit(clean(agent.view.release ?? ""), cell.release), "dim"]] satisfies Span[])
-      : []),
+    ...(why === null ? bars : ([["  "], [fit(why, spansWidth(bars) - 2), "bad"]] satisfies Span[])),
   ];
+}
+
+/** Why an agent does not answer, as far as is known; its address, which most errors begin with, is left out. */
+function whyDown({ view: { connection, address } }: AgentRow): string | null {
+  if (connection.state === "connected" || connection.error === undefined) return null;
+  const error = clean(connection.error);
+  return error.startsWith(`${address} `) ? error.slice(address.length + 1) : error;
 }
 
 /**
@@ -139,10 +152,11 @@ export function statusLine(state: State): Line {
   const view = state.selected === null ? undefined : findSession(state, state.selected);
   const filter: Span[] = state.filter === "" ? [] : [["/", "accent"], [truncate(state.filter, 20), "bold"], ["  "]];
   const left: Span[] = [[" "], ...filter, [view?.session.id ?? "", "dim"], ["  "]];
-  const room = cols - spansWidth(left) - 1;
-  const word = wordOf(state);
-  if (!word) return line(left, cols);
-  return ends(left, [[fit(clean(word[0]), room, "right"), word[1]], [" "]], cols);
+  const [word, style] = wordOf(state) ?? [""];
+  const text = clean(word);
+  // What does not fit beside the UUID takes its place.
+  const beside = widthOf(text) < cols - spansWidth(left) ? left : [[" "] as const, ...filter];
+  return ends(beside, [[fit(text, cols - spansWidth(beside) - 1, "right"), style], [" "]], cols);
 }
 
 function wordOf(state: State): readonly [string, Style] | null {
@@ -151,26 +165,23 @@ function wordOf(state: State): readonly [string, Style] | null {
   const [task] = state.tasks.values();
   if (task) return [taskText(task, state), "warn"];
   const words = state.snapshot.agents.map((agent) => agentWord(agent, state.nowMs));
-  return words.find((word) => word?.[1] === "bad") ?? words.find((word) => word !== null) ?? null;
+  const word = words.find((text) => text !== null);
+  return word === undefined ? null : [word, "warn"];
 }
 
-/** What is wrong with an agent; null when nothing is, or nothing is known yet. */
-function agentWord({ state, view }: AgentRow, nowMs: number): readonly [string, Style] | null {
-  const { connection, heard, name } = view;
+/** What is wrong with an agent that its cell in the strip has no room for; null when nothing is. */
+function agentWord({ state, view: { heard, name } }: AgentRow, nowMs: number): string | null {
   const ago = (at: string | null | undefined): string => (at ? ` for ${shortDuration(nowMs - Date.parse(at))}` : "");
   switch (state) {
     case "up":
+    case "connecting":
       return null;
     case "silent":
-      return [`no event from ${name}${ago(heard?.last_heartbeat_at ?? heard?.since)}`, "warn"];
+      return `no event from ${name}${ago(heard?.last_heartbeat_at ?? heard?.since)}`;
     case "deaf":
-      return [`${name} has heard nothing from this host${ago(heard?.peer_lost_since)}`, "warn"];
+      return `${name} has heard nothing from this host${ago(heard?.peer_lost_since)}`;
     case "flapping":
-      return [`${name} comes and goes`, "warn"];
-    case "connecting":
-      return connection.state === "connecting" && connection.error !== undefined
-        ? [`${name}: ${connection.error}`, "bad"]
-        : null;
+      return `${name} comes and goes`;
   }
 }
 

@@ -18,7 +18,9 @@ export interface Panel {
 export function dialogPanel(state: State): Panel | null {
   if (state.dialog === null) return null;
   const width = dialogWidth(state.size, state.dialog.kind);
-  const { title, body, foot } = contentOf(state, state.dialog, width);
+  const { title, body: whole, tallest = 0, foot } = contentOf(state, state.dialog, width);
+  // Title, foot and frame are always there: they say how to leave.
+  const body = whole.slice(0, state.size.rows - 3);
   const [border, heads] =
     state.dialog.kind === "error" && state.dialog.bad ? (["bad", "badBold"] as const) : (["border", "accent"] as const);
   const inner = (spans: Line): Line => [["│", border], [" "], ...line(spans, width), [" "], ["│", border]];
@@ -37,7 +39,7 @@ export function dialogPanel(state: State): Panel | null {
   return {
     lines,
     left: Math.max(0, Math.floor((state.size.cols - width - 4) / 2)),
-    top: Math.max(0, Math.floor((state.size.rows - lines.length) / 2)),
+    top: Math.max(0, Math.floor((state.size.rows - lines.length - Math.max(0, tallest - body.length)) / 2)),
   };
 }
 

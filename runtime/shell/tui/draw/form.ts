@@ -1,11 +1,11 @@
 import { shortDuration, type AgentStatus } from "../../../domain/index.js";
-import { YES, type Choice, type Field, type Form, type Problems } from "../model/form.js";
+import { aroundCursor, YES, type Choice, type Field, type Form, type Problems } from "../model/form.js";
 import { fieldsOf, problemsOf, type FormSubject } from "../model/forms.js";
 import { settingsFields, settingsProblems } from "../model/settings.js";
 import { agentRow } from "../model/snapshot.js";
 import type { FormDialog, SettingsDialog, State } from "../model/state.js";
 import { bytesText, coresText, fit, truncate, widthOf, wrap } from "../text.js";
-import { ENTER, ESC, keys, nameIn, type Content } from "./parts.js";
+import { ENTER, ESC, keys, TAB, nameIn, type Content } from "./parts.js";
 import type { Line, Span } from "./line.js";
 
 const LABEL_WIDTH = 11;
@@ -21,10 +21,16 @@ export function formContent(state: State, dialog: FormDialog, width: number): Co
   if (hidden !== undefined && !fields.some(({ name }) => name === "agent")) body.push([[hidden, "bad"]]);
   const { title, verb, note } = WORDS[subject.form];
   const about = note(subject, state);
+  const above: Line[] = about === "" ? [] : [...wrap(about, width).map((text): Line => [[text]]), []];
   return {
     title,
-    body: about === "" ? body : [...wrap(about, width).map((text): Line => [[text]]), [], ...body],
-    foot: keys(["Enter", verb, ENTER], ["Tab", "next field"], ["Esc", "cancel", ESC]),
+    body: [...above, ...body],
+    tallest: above.length + tallestOf(form, fields, problems, width),
+    foot: keys(["Enter", verb, ENTER], ...(fields.length > 1 ? ([["Tab", "next field", TAB]] as const) : []), [
+      "Esc",
+      "cancel",
+      ESC,
+    ]),
   };
 }
 
@@ -62,11 +68,17 @@ export function settingsContent(state: State, dialog: SettingsDialog, width: num
   const body: Line[] = [...agentFacts(state, dialog), []];
   if (error !== null) for (const text of wrap(error, width)) body.push([[text, "bad"]]);
   else if (!loaded) body.push([["Asking for its settings…", "dim"]]);
-  const lines = fieldLines(form, fields, settingsProblems(form, loaded), width);
+  const [agent, ...others] = fields;
+  const problems = settingsProblems(form, loaded);
   return {
     title: "Settings",
-    body: [...lines.slice(0, 1), ...body, ...lines.slice(1)],
-    foot: keys(["Enter", "save", ENTER], ["Tab", "next field"], ["Esc", "leave", ESC]),
+    body: [
+      ...fieldLines(form, agent ? [agent] : [], problems, width),
+      ...body,
+      ...fieldLines(form, others, problems, width),
+    ],
+    tallest: body.length + tallestOf(form, fields, problems, width),
+    foot: keys(["Enter", "save", ENTER], ["Tab", "next field", TAB], ["Esc", "leave", ESC]),
   };
 }
 
@@ -106,6 +118,12 @@ function eventsText({ connection, since, last_heartbeat_at, peer_lost_since }: A
   return peer_lost_since ? `${beat}; it hears nothing from here for ${ago(peer_lost_since)}` : beat;
 }
 
+/** Lines of the fields when the one that takes most is focused. */
+function tallestOf(form: Form, fields: readonly Field[], problems: Problems, width: number): number {
+  return Math.max(0, ...fields.map(({ name }) => fieldLines({ ...form, focus: name }, fields, problems, width).length));
+}
+
+/** The fields, one below the other, with what there is to say of the focused one and of those that are wrong. */
 function fieldLines(form: Form, fields: readonly Field[], problems: Problems, width: number): Line[] {
   const lines: Line[] = [];
   const indent = " ".repeat(LABEL_WIDTH + 2);
@@ -116,7 +134,9 @@ function fieldLines(form: Form, fields: readonly Field[], problems: Problems, wi
       [fit(field.label, LABEL_WIDTH), focused ? "bold" : "dim"],
       ...valueSpans(field, form, focused, width - LABEL_WIDTH - 2),
     ]);
-    if (focused && field.kind === "choice") lines.push(...choiceLines(field.choices, form.values[field.name], indent));
+    // Choices that nothing is said of are seen one after the other, in the field.
+    if (focused && field.kind === "choice" && field.choices.some(({ note }) => note !== ""))
+      lines.push(...choiceLines(field.choices, form.values[field.name], indent));
     const problem = problems[field.name];
     const hint = focused ? field.hint : "";
     if (problem !== undefined || hint !== "")
@@ -137,10 +157,13 @@ function valueSpans(field: Field, form: Form, focused: boolean, room: number): S
       [focused ? "" : `  ${choice?.note ?? ""}`, "dim"],
     ];
   }
-  // The end is what is being typed, so of a long value the end is shown.
-  let seen = value;
-  while (widthOf(seen) > room - 1) seen = Array.from(seen).slice(1).join("");
-  return focused ? [[seen], [" ", "selected"]] : [[truncate(value, room)]];
+  if (!focused) return value === "" ? [[field.empty ?? "", "dim"]] : [[truncate(value, room)]];
+  const [before, [under = " ", ...after]] = aroundCursor(form, field);
+  // Of a long value the part left of the cursor is shown, where it is typed, and what fits to its right.
+  let seen = before;
+  while (widthOf(seen.join("")) + widthOf(under) > room) seen = seen.slice(1);
+  const used = widthOf(seen.join("")) + widthOf(under);
+  return [[seen.join("")], [under, "selected"], [truncate(after.join(""), room - used)]];
 }
 
 /** The choices around the chosen one, each with what there is to say of it. */

@@ -8,11 +8,14 @@ import type { Line, Span } from "./line.js";
 export interface Content {
   title: string;
   body: readonly Line[];
+  /** Lines that the body has at most while one moves in it: where its top is follows from this, so that it stays there. */
+  tallest?: number;
   foot: Line;
 }
 
 export const ENTER: Key = { name: "enter" };
 export const ESC: Key = { name: "escape" };
+export const TAB: Key = { name: "tab" };
 
 /** What keys do, for the foot of a dialog; a click on one is that key. */
 export function keys(...pairs: (readonly [key: string, word: string, pressed?: Key])[]): Span[] {

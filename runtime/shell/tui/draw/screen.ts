@@ -2,6 +2,7 @@ import { isTooSmall } from "../model/layout.js";
 import { MIN_SIZE, type State } from "../model/state.js";
 import { agentLines, keyLine, ruleLine, statusLine, titleLine } from "./chrome.js";
 import { dialogPanel } from "./dialog.js";
+import { wrap } from "../text.js";
 import { line, slice, spansWidth, type Line } from "./line.js";
 import { headLine, tableLines } from "./table.js";
 
@@ -31,10 +32,9 @@ export function screenOf(state: State): Line[] {
 }
 
 function tooSmall({ size }: State): Line[] {
-  const text = [
-    `convocate needs ${MIN_SIZE.cols}x${MIN_SIZE.rows};`,
-    `this terminal is ${size.cols}x${size.rows}.`,
-    "Make it larger, or Q to quit.",
-  ];
+  const text = wrap(
+    `convocate needs ${MIN_SIZE.cols}x${MIN_SIZE.rows}; this terminal is ${size.cols}x${size.rows}. Make it larger, or Q to quit.`,
+    size.cols,
+  );
   return Array.from({ length: size.rows }, (_, row) => line([[text[row] ?? ""]], size.cols));
 }

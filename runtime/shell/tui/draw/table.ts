@@ -1,6 +1,7 @@
 import { shortDuration, statusCharacter, statusDetail, type Session } from "../../../domain/index.js";
 import type { SessionView } from "../../cluster.js";
 import { layoutOf } from "../model/layout.js";
+import { agentRow } from "../model/snapshot.js";
 import type { State } from "../model/state.js";
 import type { Sort } from "../model/table.js";
 import { DOING, NO_AGENTS_TEXT } from "../model/words.js";
@@ -105,7 +106,9 @@ function rowLine(state: State, view: SessionView, columns: Columns): Line {
     doing && doing !== "background" && doing !== "edit" ? "L" : statusCharacter(session.status, view.reachable);
   const [detail, detailStyle] = gone
     ? (["gone", "dim"] as const)
-    : detailOf(view, doing ? `${DOING[doing]}…` : null, state, columns.detail);
+    : view.reachable
+      ? detailOf(view, doing ? `${DOING[doing]}…` : null, state, columns.detail)
+      : [unreachableText(view, state)];
   // Docker's socket is root on the agent's host: every list warns (SPEC 6.4).
   const mark = session.docker ? "#" : " ";
   const cells = {
@@ -175,6 +178,12 @@ function detailOf(
   const extra = session.restart_to_apply ? "restart to apply" : session.docker ? "docker socket" : "";
   if (extra === "") return [text, style];
   return text === "" ? [extra, "warn"] : [`${text}, ${extra}`, style ?? "warn"];
+}
+
+/** For how long its agent has not answered: what the session did then may be over. */
+function unreachableText({ session }: SessionView, { snapshot, nowMs }: State): string {
+  const connection = agentRow(snapshot, session.agent_id)?.view.connection;
+  return connection?.state === "connecting" ? `no answer ${shortDuration(nowMs - connection.since)}` : "no answer";
 }
 
 function statusWords(status: Session["status"], nowMs: number): readonly [string, Style | undefined] {

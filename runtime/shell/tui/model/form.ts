@@ -1,3 +1,4 @@
+import { graphemesOf } from "../text.js";
 import type { Key } from "./keys.js";
 
 /**
@@ -10,6 +11,8 @@ export interface Form {
   initial: Readonly<Record<string, string>>;
   /** Name of the focused field. */
   focus: string;
+  /** Characters of the focused text that are right of the cursor; 0 is its end. */
+  after: number;
   /** Set by the first try to send it: from then on empty fields are complained about too. */
   submitted: boolean;
 }
@@ -23,17 +26,19 @@ export interface Choice {
   problem?: string;
 }
 
-export type Field = { name: string; label: string; hint: string } & (
-  | { kind: "text" }
-  | { kind: "choice"; choices: readonly Choice[] }
-  /** `yes` or nothing; `text` says what it stands for. */
-  | { kind: "check"; text: string }
-);
+export type Field = { name: string; label: string; hint: string } &
+  /** `empty` says what nothing stands for. */
+  (
+    | { kind: "text"; empty?: string }
+    | { kind: "choice"; choices: readonly Choice[] }
+    /** `yes` or nothing; `text` says what it stands for. */
+    | { kind: "check"; text: string }
+  );
 
 export const YES = "yes";
 
 export function openForm(values: Readonly<Record<string, string>>, focus: string): Form {
-  return { values, initial: values, focus, submitted: false };
+  return { values, initial: values, focus, after: 0, submitted: false };
 }
 
 /** Longest text a field takes; more than any valid value needs. */
@@ -55,11 +60,27 @@ export function formKey(form: Form, fields: readonly Field[], key: Key): { form:
       return stay(moveFocus(form, fields, -1));
     case "left":
     case "right":
-      return stay(change(form, field, key.name === "left" ? -1 : 1));
+      return stay(
+        field.kind === "text"
+          ? moveCursor(form, field, form.after + (key.name === "left" ? 1 : -1))
+          : change(form, field, key.name === "left" ? -1 : 1),
+      );
+    case "home":
+    case "ctrl-a":
+      return stay(moveCursor(form, field, Infinity));
+    case "end":
+    case "ctrl-e":
+      return stay(moveCursor(form, field, 0));
     case "backspace":
-      return stay(edit(form, field, (text) => Array.from(text).slice(0, -1).join("")));
+      return stay(edit(form, field, (before, after) => [before.slice(0, -1), after]));
+    case "delete":
+      return stay(edit(form, field, (before, after) => [before, after.slice(1)]));
     case "ctrl-u":
-      return stay(edit(form, field, () => ""));
+      return stay(edit(form, field, (_, after) => [[], after]));
+    case "ctrl-w":
+      return stay(
+        edit(form, field, (before, after) => [graphemesOf(before.join("").replace(/[^\s._/-]*[\s._/-]*$/, "")), after]),
+      );
     case "char":
       return stay(
         key.char === " " && field.kind !== "text" ? change(form, field, 1) : formPaste(form, field, key.char),
@@ -69,14 +90,36 @@ export function formKey(form: Form, fields: readonly Field[], key: Key): { form:
   }
 }
 
-/** The form with text put in at the end of a field; line ends and control characters are left out. */
+/** The form with text put in at the cursor; line ends and control characters are left out, and what is too much. */
 export function formPaste(form: Form, field: Field | undefined, text: string): Form {
   const plain = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "");
-  return field ? edit(form, field, (before) => (before + plain).slice(0, FIELD_MAX)) : form;
+  if (!field) return form;
+  return edit(form, field, (before, after) => {
+    const room = Math.max(0, FIELD_MAX - before.length - after.length);
+    return [[...before, ...graphemesOf(plain).slice(0, room)], after];
+  });
 }
 
-function edit(form: Form, field: Field, change: (text: string) => string): Form {
-  return field.kind === "text" ? withValue(form, field.name, change(form.values[field.name] ?? "")) : form;
+/** A field's text before and after the cursor, in what a reader takes for characters. */
+export function aroundCursor(form: Form, field: Field): [before: string[], after: string[]] {
+  const text = graphemesOf(form.values[field.name] ?? "");
+  const at = Math.max(0, text.length - form.after);
+  return [text.slice(0, at), text.slice(at)];
+}
+
+type Split = [before: readonly string[], after: readonly string[]];
+
+function edit(form: Form, field: Field, change: (before: readonly string[], after: readonly string[]) => Split): Form {
+  if (field.kind !== "text") return form;
+  const [before, after] = change(...aroundCursor(form, field));
+  const next = withValue(form, field.name, [...before, ...after].join(""));
+  return next === form ? form : { ...next, after: after.length };
+}
+
+function moveCursor(form: Form, field: Field, to: number): Form {
+  if (field.kind !== "text") return form;
+  const after = Math.max(0, Math.min(to, graphemesOf(form.values[field.name] ?? "").length));
+  return after === form.after ? form : { ...form, after };
 }
 
 function withValue(form: Form, name: string, value: string): Form {
@@ -85,7 +128,7 @@ function withValue(form: Form, name: string, value: string): Form {
 
 function moveFocus(form: Form, fields: readonly Field[], by: 1 | -1): Form {
   const at = fields.findIndex(({ name }) => name === form.focus);
-  return { ...form, focus: fields[(at + by + fields.length) % fields.length]?.name ?? form.focus };
+  return { ...form, after: 0, focus: fields[(at + by + fields.length) % fields.length]?.name ?? form.focus };
 }
 
 /** Another choice, or a check turned over: what left, right and Space do in the fields that are not text. */
@@ -106,5 +149,6 @@ export type Problems = Readonly<Record<string, string | undefined>>;
 export function focusWrong(form: Form, fields: readonly Field[], problems: Problems): Form | null {
   if (!Object.values(problems).some((problem) => problem !== undefined)) return null;
   const wrong = fields.find(({ name }) => problems[name] !== undefined);
-  return { ...form, focus: wrong?.name ?? form.focus };
+  if (wrong === undefined || wrong.name === form.focus) return form;
+  return { ...form, after: 0, focus: wrong.name };
 }

@@ -29,12 +29,14 @@ const PORT: Field = {
   name: "port",
   label: "Port",
   kind: "text",
+  empty: "none",
   hint: "published port: 8080, 5353/udp, auto, or nothing",
 };
 const DNS: Field = {
   name: "dns",
   label: "DNS name",
   kind: "text",
+  empty: "none",
   hint: "as in api.lab, unique in the cluster, or nothing",
 };
 const PUBLIC: Field = {
@@ -45,11 +47,15 @@ const PUBLIC: Field = {
   hint: "Space turns it over; off, only the agent's own loopback reaches the port",
 };
 const LIMITS: readonly Field[] = [
-  { name: "cpus", label: "CPUs", kind: "text", hint: "as in 1.5; nothing: the agent's default" },
-  { name: "memory", label: "Memory", kind: "text", hint: "as in 512m or 2g; nothing: the agent's default" },
-  { name: "disk", label: "Disk", kind: "text", hint: "as in 10g; nothing: the agent's default" },
-  { name: "pids", label: "Processes", kind: "text", hint: "as in 4096; nothing: the agent's default" },
+  limit("cpus", "CPUs", "as in 1.5"),
+  limit("memory", "Memory", "as in 512m or 2g"),
+  limit("disk", "Disk", "as in 10g"),
+  limit("pids", "Processes", "as in 4096"),
 ];
+
+function limit(name: string, label: string, example: string): Field {
+  return { name, label, kind: "text", empty: "the agent's default", hint: `${example}; nothing: the agent's default` };
+}
 
 /** An empty New form on the reachable agent with the most room; null when no agent can be reached. */
 export function newForm(snapshot: Snapshot): Form | null {
@@ -139,7 +145,8 @@ function roomText({ capacity, reachable, running }: AgentRow): string {
   if (!reachable) return "does not answer";
   if (!capacity) return `${running} running`;
   const free = freeOf(capacity);
-  return `${coresText(free.cpus)}, ${bytesText(free.memory_bytes)}, disk ${bytesText(free.disk_bytes)} free`;
+  const room = `${coresText(free.cpus)}, ${bytesText(free.memory_bytes)}, disk ${bytesText(free.disk_bytes)} free`;
+  return fullness(capacity) >= 1 ? `full: ${room}` : room;
 }
 
 /** What is wrong with the form as it stands, by field. */

@@ -16,8 +16,12 @@ export type Key =
         | "tab"
         | "backtab"
         | "backspace"
+        | "delete"
+        | "ctrl-a"
         | "ctrl-c"
+        | "ctrl-e"
         | "ctrl-u"
+        | "ctrl-w"
         | "ctrl-z";
     };
 
@@ -41,6 +45,15 @@ export interface InkKey {
   meta: boolean;
 }
 
+const CONTROL: Readonly<Record<string, Exclude<Key["name"], "char">>> = {
+  a: "ctrl-a",
+  c: "ctrl-c",
+  e: "ctrl-e",
+  u: "ctrl-u",
+  w: "ctrl-w",
+  z: "ctrl-z",
+};
+
 /**
  * The keys in one event of Ink's `useInput`. Keys that arrive together (a slow line, a fast typist) come as one string, so
  * one event can be several keys. Unknown control keys are no keys of ours.
@@ -58,12 +71,11 @@ export function keysOf(input: string, key: InkKey): Key[] {
   if (key.return || input === "\n") return key.meta ? [{ name: "escape" }, { name: "enter" }] : [{ name: "enter" }];
   if (key.escape) return [{ name: "escape" }];
   if (key.tab) return [{ name: key.shift ? "backtab" : "tab" }];
-  if (key.backspace || key.delete) return [{ name: "backspace" }];
+  if (key.backspace) return [{ name: "backspace" }];
+  if (key.delete) return [{ name: "delete" }];
   if (key.ctrl) {
-    if (input === "c") return [{ name: "ctrl-c" }];
-    if (input === "u") return [{ name: "ctrl-u" }];
-    if (input === "z") return [{ name: "ctrl-z" }];
-    return [];
+    const name = CONTROL[input];
+    return name === undefined ? [] : [{ name }];
   }
   const chars = Array.from(input)
     .filter((char) => char >= " " && char !== "\u007f")

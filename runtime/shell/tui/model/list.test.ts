@@ -9,6 +9,7 @@ import {
   manySessions,
   NOW_MS,
   running,
+  SETTINGS,
   sessionId,
   sessionView,
   stopped,
@@ -321,16 +322,11 @@ describe("logs and preview", () => {
 });
 
 describe("settings", () => {
-  const effective = {
-    cpu_percent: 90,
-    memory_percent: 90,
-    disk_percent: 90,
-    cpus: 0.5,
-    memory_bytes: 2 * 1024 ** 3,
-    disk_bytes: 5 * 1024 ** 3,
-    pids: 4096,
+  const loaded: Action = {
+    type: "settings",
+    agent: agentId(1),
+    loaded: { effective: SETTINGS, changes: { cpus: 0.5 } },
   };
-  const loaded: Action = { type: "settings", agent: agentId(1), loaded: { effective, changes: { cpus: 0.5 } } };
 
   test("S asks the selected session's agent, shows what holds, and sends only what was changed", () => {
     const opened = play(listed(), ...keys("S"));

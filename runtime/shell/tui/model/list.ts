@@ -4,6 +4,7 @@ import { cloneForm, editForm, moveForm, newForm } from "./forms.js";
 import type { Key } from "./keys.js";
 import { layoutOf } from "./layout.js";
 import { settingsForm } from "./settings.js";
+import { agentRow, type AgentRow } from "./snapshot.js";
 import { findSession, only, type Dialog, type Question, type State, type Step } from "./state.js";
 import { SORTS, type Sort } from "./table.js";
 import { filterKey, withOrder } from "./view.js";
@@ -99,10 +100,19 @@ function onSelected(state: State, act: (view: SessionView, state: State) => Step
       withMessage(
         state,
         `${view.agentName} does not answer`,
-        `${nameOf(view)} is shown as it was last seen. Nothing can be done to it until ${view.agentName} answers again; this screen follows by itself.`,
+        `${nameOf(view)} is shown as it was last seen. Nothing can be done to it until ${view.agentName} answers again; this screen follows by itself.` +
+          whyDown(agentRow(state.snapshot, view.session.agent_id)),
       ),
     );
   return act(view, state);
+}
+
+/** As `agent-1: 10.0.0.1:222 refused the connection`, in a paragraph of its own; nothing where nothing is known. */
+function whyDown(agent: AgentRow | undefined): string {
+  const connection = agent?.view.connection;
+  return agent && connection?.state === "connecting" && connection.error !== undefined
+    ? `\n\n${agent.view.name}: ${connection.error}`
+    : "";
 }
 
 /** What cannot be done to an orphan (SPEC 6.7); null for any other session. */
@@ -241,13 +251,12 @@ function create(state: State): Step {
     );
   const form = newForm(state.snapshot);
   if (form) return only({ ...state, dialog: { kind: "form", subject: { form: "create" }, form } });
-  const names = state.snapshot.agents.map(({ view }) => view.name).join(", ");
   return only(
     withMessage(
       state,
       "No agent answers",
-      `A session needs an agent to run on, and none can be reached now: ${names}. They are tried again by themselves; ` +
-        "`convocate agents` says what is wrong with each.",
+      "A session needs an agent to run on, and none can be reached now. They are tried again by themselves." +
+        state.snapshot.agents.map(whyDown).join(""),
     ),
   );
 }

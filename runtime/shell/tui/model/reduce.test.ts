@@ -149,6 +149,17 @@ describe("operations", () => {
     expect(state.dialog).toMatchObject({ kind: "error", title: "agent-2 does not answer" });
   });
 
+  test("a dialog about an agent that does not answer has the reason, whole", () => {
+    const error = "10.0.0.1:222 has host key SHA256:abc, but SHA256:def is pinned: somebody else answers there";
+    const down = [agentView(1, { connection: { state: "connecting", since: 0, error } })];
+    const away = listed([{ ...sessionView(1, "alpha"), reachable: false }], down);
+    for (const key of [ENTER, "n"])
+      expect(play(away, ...keys(key)).state.dialog).toMatchObject({
+        kind: "error",
+        text: expect.stringMatching(/\n\nagent-1: 10\.0\.0\.1:222 has host key .* somebody else answers there$/),
+      });
+  });
+
   test.each(["b", "B"])("%s detaches everybody at once", (key) => {
     const { state, effects } = play(listed(), ...keys(key));
     expect(effects).toEqual([

@@ -8,7 +8,7 @@ import { listKey } from "./list.js";
 import { mouseStep } from "./click.js";
 import { watchLinks } from "./links.js";
 import { settingsFields, settingsForm } from "./settings.js";
-import { makeSnapshot } from "./snapshot.js";
+import { agentRow, makeSnapshot } from "./snapshot.js";
 import { errorText, nextQuestions, showWaitingError, withError, withLogs } from "./answers.js";
 import { findSession, only, type Action, type Effect, type State, type Step } from "./state.js";
 import { keepVisible, relisted, subjectOf, withFilterText } from "./view.js";
@@ -160,7 +160,7 @@ function taskDone(state: State, { task, request, session, note }: Of<"task-done"
     case "move":
       return said(`${DONE.move} ${session?.name ?? "it"}`);
     case "settings":
-      return said("changed the settings");
+      return said(`changed the settings of ${agentRow(state.snapshot, request.agent)?.view.name ?? "the agent"}`);
   }
 }
 

@@ -56,7 +56,7 @@ export function makeSnapshot(
     waiting,
     agents: agents
       .map(cleaned)
-      .sort((a, b) => compare(a.name, b.name) || compare(a.id, b.id))
+      .sort((a, b) => byNumbers.compare(a.name, b.name) || compare(a.id, b.id))
       .map((view): AgentRow => {
         const reachable = view.connection.state === "connected";
         return {
@@ -96,6 +96,9 @@ export function cleaned<T>(value: T): T {
   }
   return changed.length === 0 ? value : { ...value, ...Object.fromEntries(changed) };
 }
+
+/** `agent-2` before `agent-10`. */
+const byNumbers = new Intl.Collator("en", { numeric: true });
 
 function agentState({ connection, heard }: AgentView): AgentRow["state"] {
   // What a silent one said of itself is old.

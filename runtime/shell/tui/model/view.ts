@@ -24,6 +24,8 @@ export function filterKey(state: State, key: Key): State | null {
       return withOrder(state, { filter: Array.from(state.filter).slice(0, -1).join("") });
     case "ctrl-u":
       return withOrder(state, { filter: "" });
+    case "ctrl-w":
+      return withOrder(state, { filter: state.filter.replace(/\S*\s*$/, "") });
     case "char":
       return withFilterText(state, key.char);
     default:
