@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { acceptanceCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 
 test("a TUI whose link was cut without a word is gone within two minutes", async () => {
   const cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });

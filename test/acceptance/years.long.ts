@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { acceptanceCluster, ROOT, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { listing } from "../support/machine.js";
 import { TmuxTerminal } from "../support/tmux.js";
 

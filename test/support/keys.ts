@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { newKeyPair } from "../../runtime/protocol/ssh/keys.js";
+import { eventually as waited } from "./eventually.js";
 
 /** A folder of a test's own; gone when disposed. */
 export function tempDir(): { path: string } & Disposable {
@@ -22,17 +23,7 @@ export function keyFiles(
   return { ...pair, path };
 }
 
-/** Waits until `probe` returns something other than undefined, null or false. */
-export async function eventually<T>(
-  probe: () => T | Promise<T>,
-  what: string,
-  timeoutMs = 10_000,
-): Promise<NonNullable<T>> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== null && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** The same with its words the other way round, as test/tui calls it. */
+export async function eventually(probe: () => boolean, what: string, timeoutMs = 10_000): Promise<true> {
+  return await waited(what, probe, { timeoutMs });
 }

@@ -3,7 +3,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TestClient } from "../../../test/support/client.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -70,7 +71,7 @@ describe("new", () => {
 
   test("--wait ends when the session is not starting any more, and fails when it ends instead", async () => {
     const waiting = client.run("new", "slow", "--agent", "agent-1", "--wait", "20");
-    const made = await eventually(() => [...one.sessions.values()].find(({ name }) => name === "slow"), "made");
+    const made = await eventually("made", () => [...one.sessions.values()].find(({ name }) => name === "slow"));
     const started = { state: "running", attached: 0, started_at: "2026-11-21T00:00:00.000Z" } as const;
     one.sessions.set(made.id, { ...made, status: { ...started, starting: true } });
     // The create was answered before: only a list that says `starting` makes it wait, and either end is right.
@@ -201,9 +202,9 @@ test("logs prints the last lines, and with -f those that come, each once", async
     "line 3",
   ]);
   const following = client.run("logs", "alpha", "-f", "--json");
-  await eventually(() => client.out.length === 3, "what was there");
+  await eventually("what was there", () => client.out.length === 3);
   one.log.push(line(4));
-  await eventually(() => client.out.length === 4, "what came");
+  await eventually("what came", () => client.out.length === 4);
   client.controller.abort();
   await following;
   expect(client.out.map((text) => (JSON.parse(text) as { text: string }).text)).toEqual(
@@ -248,12 +249,12 @@ test("ls --watch prints a line of JSON for each change until it is interrupted",
   one.addSession("alpha");
   const watching = client.run("ls", "--watch", "--json");
   const lines = client.out;
-  await eventually(() => lines.length > 0 && feed.readers === 1, "first");
+  await eventually("first", () => lines.length > 0 && feed.readers === 1);
   const { id } = one.addSession("beta");
   const timestamp = "2026-11-21T00:00:00.000Z";
   const event = { seq: 1, stream: "s", type: "container.created", agent_id: A, session_id: id, timestamp, data: {} };
   feed.publish({ kind: "event", event });
-  await eventually(() => JSON.parse(lines.at(-1)!).sessions.length === 2, "beta");
+  await eventually("beta", () => JSON.parse(lines.at(-1)!).sessions.length === 2);
   client.controller.abort();
   expect((await watching).error).toBeNull();
 });

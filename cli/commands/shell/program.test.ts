@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { TestClient, type Ran } from "../../../test/support/client.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, type AgentStatus } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -93,7 +94,7 @@ describe("new", () => {
 
   test("--attach hands the terminal over", async () => {
     const running = convocate("new", "fresh", "--attach");
-    await eventually(() => one.attached + two.attached === 1, "attached");
+    await eventually("attached", () => one.attached + two.attached === 1);
     client.terminal.write(one.detachKey);
     expect((await running).error).toBeNull();
   });
@@ -189,7 +190,7 @@ describe("agents", () => {
     );
     await one.stop();
     const waiting = convocate("agents", "agent-1", "--wait", "30");
-    await eventually(() => feed.readers === 1, "reader");
+    await eventually("reader", () => feed.readers === 1);
     await one.start();
     feed.publish({ kind: "agent", agent: status(A, { last_heartbeat_at: null }) });
     await new Promise((resolve) => setTimeout(resolve, 500));
