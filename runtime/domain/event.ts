@@ -3,7 +3,7 @@ import { AgentId, SessionId } from "./ids.js";
 import { Session, Timestamp } from "./session.js";
 
 /** What an agent tells the shell (SPEC 5.3). */
-export const EVENT_TYPES = [
+const EVENT_TYPES = [
   "agent.started",
   "agent.heartbeat",
   "agent.shutdown",
@@ -113,8 +113,8 @@ export const HistoryRequest = z.object({
 export type HistoryRequest = z.infer<typeof HistoryRequest>;
 
 /** Asks the feed for the last known sessions of an agent that cannot be reached. */
-export const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
-export type SessionsRequest = z.infer<typeof SessionsRequest>;
+const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
+type SessionsRequest = z.infer<typeof SessionsRequest>;
 
 export const FeedRequest = z.discriminatedUnion("kind", [HistoryRequest, SessionsRequest]);
 export type FeedRequest = z.infer<typeof FeedRequest>;

@@ -11,7 +11,7 @@ import { startProxy } from "../../../test/support/proxy.js";
 import { silentLog } from "../log.js";
 import { readFirstLine } from "../ndjson.js";
 import { dial } from "./client.js";
-import { fingerprint, newKeyPair } from "./keys.js";
+import { fingerprint, newKeyPair } from "../../../test/support/keys.js";
 import { backoffMs, Link } from "./link.js";
 import { serveSsh } from "./server.js";
 import type { ServeOptions, SshServer } from "./types.js";

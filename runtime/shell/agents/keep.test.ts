@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { eventually } from "../../../test/support/eventually.js";
 import { newAgentId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
-import { newKeyPair } from "../../protocol/ssh/keys.js";
+import { newKeyPair } from "../../../test/support/keys.js";
 import { serveSsh } from "../../protocol/ssh/server.js";
 import { keepConnections } from "./keep.js";
 
