@@ -23,9 +23,7 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(async () => {
   await writeFile(PROGRAM, program);
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
+  await cluster.takeDown();
 }, 120_000);
 
 const pid = async (agent: string, id: string): Promise<string> =>
