@@ -1,5 +1,6 @@
 import { describe, expect, test } from "@jest/globals";
 import { ConvocateError } from "../../../domain/index.js";
+import { STACK_SETTINGS } from "../../../../test/support/samples.js";
 import { at, ENTER, ESC, keys, listed, play, selectedName, TAB } from "../../../../test/support/tui-model.js";
 import { agentId, agentView, NOW_MS, sessionId, sessionView, stopped } from "../../../../test/tui/fixtures.js";
 import { drawState } from "../draw/frame.js";
@@ -86,16 +87,11 @@ describe("logs and preview", () => {
 });
 
 describe("settings", () => {
-  const effective = {
-    cpu_percent: 90,
-    memory_percent: 90,
-    disk_percent: 90,
-    cpus: 0.5,
-    memory_bytes: 2 * 1024 ** 3,
-    disk_bytes: 5 * 1024 ** 3,
-    pids: 4096,
+  const loaded: Action = {
+    type: "settings",
+    agent: agentId(1),
+    loaded: { effective: STACK_SETTINGS, changes: { cpus: 0.5 } },
   };
-  const loaded: Action = { type: "settings", agent: agentId(1), loaded: { effective, changes: { cpus: 0.5 } } };
 
   test("S asks the selected session's agent, shows what holds, and sends only what was changed", () => {
     const opened = play(listed(), ...keys("S"));
