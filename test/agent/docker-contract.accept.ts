@@ -14,7 +14,8 @@ import {
 } from "../../runtime/agent/containers/engine.js";
 import { newSessionId } from "../../runtime/domain/index.js";
 import { eventually } from "../support/eventually.js";
-import { FakeDocker, FakeTty } from "./fake-docker.js";
+import { FakeDocker } from "./fake-docker.js";
+import { FakeTty } from "./fake-tty.js";
 
 const IMAGE = "t-agent-busybox:1";
 const BUSYBOX = "/bin/busybox";
