@@ -1,10 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { TestClient } from "../../../test/support/client.js";
-import { FakeAgent } from "../../../test/support/fake-agent.js";
+import { clientOfTwo, type TestClient } from "../../../test/support/client.js";
+import type { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually } from "../../../test/support/eventually.js";
-import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -12,7 +11,6 @@ import { Feed } from "../../../runtime/shell/status/feed.js";
 jest.setTimeout(60_000);
 
 const A = AgentId.parse("agentaaa");
-const B = AgentId.parse("agentbbb");
 const GIB = 1024 ** 3;
 let cleanup: AsyncDisposableStack;
 let client: TestClient;
@@ -21,14 +19,7 @@ let two: FakeAgent;
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
-  const dir = cleanup.use(tempDir()).path;
-  client = new TestClient(dir);
-  one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
-  two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
-  for (const agent of [one, two]) {
-    await agent.start();
-    agent.register(client.agentKeys);
-  }
+  ({ client, one, two } = await clientOfTwo(cleanup));
 });
 afterEach(() => cleanup.disposeAsync());
 

@@ -1,8 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
-import { TestClient, type Ran } from "../../../test/support/client.js";
-import { FakeAgent } from "../../../test/support/fake-agent.js";
+import { clientOfTwo, type Ran, type TestClient } from "../../../test/support/client.js";
+import type { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually } from "../../../test/support/eventually.js";
-import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, type AgentStatus } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -14,7 +13,6 @@ const A = AgentId.parse("agentaaa");
 const B = AgentId.parse("agentbbb");
 
 let cleanup: AsyncDisposableStack;
-let dir: string;
 let client: TestClient;
 let one: FakeAgent;
 let two: FakeAgent;
@@ -22,14 +20,7 @@ const convocate = (...argv: string[]): Promise<Ran> => client.run(...argv);
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
-  dir = cleanup.use(tempDir()).path;
-  client = new TestClient(dir);
-  one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
-  two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
-  for (const agent of [one, two]) {
-    await agent.start();
-    agent.register(client.agentKeys);
-  }
+  ({ client, one, two } = await clientOfTwo(cleanup));
 });
 afterEach(() => cleanup.disposeAsync());
 
