@@ -92,25 +92,33 @@ export async function comparePins(agent: Connection, shell: Connection, signal?:
 const SPEAK = `
 printf 'MESSAGE=%s\\nPRIORITY=6\\nSYSLOG_IDENTIFIER=convocate-doctor\\nCONTAINER_NAME=convocate-session-doctor\\n' "$1" | logger --journald
 cat -- ${agentPaths.agentId}`;
-const FORWARD_MS = 15_000;
+const FORWARD_MS = 20_000;
+/**
+ * How often it is said: rsyslog finds out that the shell's was restarted while it had nothing to send by the second line
+ * only, and then sends the first one, too.
+ */
+const SPEAK_EVERY_MS = 3_000;
 
-/** Sends one line through the agent's journal and waits for it in the agent's file on the shell host. */
+/** Sends a line through the agent's journal and waits for it in the agent's file on the shell host. */
 export async function forwardLine(agent: Connection, shell: Connection, signal?: AbortSignal): Promise<Finding[]> {
   const walk = new Walk(agent.host.name);
   const options = { ...(signal && { signal }) };
   const word = `doctor-${randomUUID()}`;
-  const id = (await runScript(agent, SPEAK, [word], options)).stdout.trim();
-  const file = `${shellPaths.logs}/${id}.log`;
   const deadline = Date.now() + FORWARD_MS;
-  for (;;) {
+  let saidAt = -Infinity;
+  let file = "";
+  do {
+    if (Date.now() - saidAt >= SPEAK_EVERY_MS) {
+      saidAt = Date.now();
+      file = `${shellPaths.logs}/${(await runScript(agent, SPEAK, [word], options)).stdout.trim()}.log`;
+    }
     const { exitCode } = await shell.run(["grep", "-qsF", "--", word, file], { ...options, allowFailure: true });
     if (exitCode === 0) {
       walk.ok("log forwarding", `a line came through to ${file}`);
       return walk.findings;
     }
-    if (Date.now() > deadline) break;
     await sleep(500, undefined, options);
-  }
+  } while (Date.now() < deadline);
   walk.fail(
     "log forwarding",
     `a line did not come through within ${FORWARD_MS / 1000} s`,

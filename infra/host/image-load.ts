@@ -8,11 +8,13 @@ import { counted } from "./upload.js";
 
 const SEND_TIMEOUT_S = 3_600;
 const LOAD_TIMEOUT_S = 900;
+/** A disk that could not take another block has less than that. */
+const FULL_BYTES = 65_536;
 
 /**
  * Takes a packed image on standard input, compares its SHA-256, loads it. What arrives has no name, so it is gone with this
  * process, whatever ends that. A link that is lost for good ends it by time. Exit 9: another SHA-256, which it prints;
- * 8: Docker would not have it.
+ * 8: Docker would not have it; 7: the disk is full.
  */
 const RECEIVE = `
 set -o pipefail
@@ -20,7 +22,7 @@ umask 077
 file=$(mktemp -- "$1/image.XXXXXX")
 exec 3<>"$file"
 rm -f -- "$file"
-timeout ${SEND_TIMEOUT_S} cat >&3
+timeout ${SEND_TIMEOUT_S} cat >&3 || { [ "$(df --output=avail -B1 -- "$1" | tail -n 1)" -ge ${FULL_BYTES} ] || exit 7; exit 1; }
 have=$(sha256sum </proc/self/fd/3)
 have=\${have%% *}
 if [ "$have" != "$2" ]; then echo "$have"; exit 9; fi
@@ -52,6 +54,11 @@ export async function loadImage(
   const why = stderr.trim().split("\n").at(-1) ?? "";
   if (exitCode === 0) return;
   if (exitCode === 8) throw new NotLoaded("DOCKER_ERROR", `${name}: docker load failed: ${why}`);
+  if (exitCode === 7)
+    throw new ConvocateError(
+      "DISK_FULL",
+      `${name}: the disk of ${agentPaths.arrivals} filled while the image came, which was thrown away; make room there and run the same again`,
+    );
   const what =
     exitCode === 9 ? `arrived with SHA-256 ${stdout.trim()} instead of ${packed.sha256}` : `did not arrive: ${why}`;
   throw new ConvocateError("IO_ERROR", `${name}: the image ${what}, and was thrown away; run the same again`);

@@ -159,12 +159,13 @@ test("a queue that is full drops new lines and holds up nobody: the host's own l
   const conf = "/etc/rsyslog.d/10-convocate-client.conf";
   const limit = 4 * 1024 * 1024;
   const before = await on("agent-1", `cat ${conf}`);
-  await drained();
-  await on("shell", "systemctl stop rsyslog syslog.socket");
   await on(
     "agent-1",
     `sed -i 's/queue.maxDiskSpace="[0-9]*"/queue.maxDiskSpace="${limit}"/' ${conf}; systemctl restart rsyslog`,
   );
+  // What a restarted one reads and sends a second time would take this test's room in the queue.
+  await drained();
+  await on("shell", "systemctl stop rsyslog syslog.socket");
   const lines = new NumberedLines(cluster, "agent-1");
   try {
     await lines.say(1, LINES);

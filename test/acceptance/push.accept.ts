@@ -153,6 +153,41 @@ test("an agent whose disk is too small is told so before anything is sent", asyn
   expect(await push.tags()).toEqual([]);
 }, 120_000);
 
+test("a disk that fills while an image arrives is told, and has its room back", async () => {
+  await push.forget("1", "2");
+  const before = await push.current();
+  const { signal, pool } = push.context();
+  const packed = await exportImage(push.tag("1"), (await push.here("1"))!, 0, signal);
+  const incoming = "/var/lib/convocate-agent/incoming";
+  const read = async function* (): AsyncGenerator<Buffer> {
+    const bytes = await buffer(packed.read());
+    yield bytes.subarray(0, 4 * MB);
+    await cluster.lab.sh("agent-2", `dd if=/dev/zero of=${incoming}/other bs=64k 2>/dev/null || :`);
+    yield bytes.subarray(4 * MB);
+  };
+  await cluster.lab.sh("agent-2", `mount -t tmpfs -o size=20m none ${incoming}`);
+  try {
+    const load = loadImage(
+      await pool.connect("agent-2"),
+      { ...packed, read: () => Readable.from(read()) },
+      { sent: () => undefined, signal },
+    );
+    await expect(load).rejects.toMatchObject({
+      code: "DISK_FULL",
+      message: expect.stringContaining("make room there"),
+    });
+    await cluster.lab.sh("agent-2", `rm ${incoming}/other`);
+    await eventually("its room is back", async () => {
+      const used = await cluster.lab.sh("agent-2", `df --output=used -B1 ${incoming} | tail -n 1`);
+      return Number(used) === 0;
+    });
+  } finally {
+    await cluster.lab.sh("agent-2", `umount ${incoming}`);
+  }
+  expect(await push.tags()).toEqual([]);
+  expect(await push.current()).toBe(before);
+}, 120_000);
+
 test("an image that was built for another processor is refused before anything is sent", async () => {
   const archive = `cd "$1"; tar -C /etc -cf layer.tar hostname; sum=$(sha256sum <layer.tar | cut -c 1-64)
     echo '{"architecture":"s390x","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":["sha256:'$sum'"]}}' >config.json

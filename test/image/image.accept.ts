@@ -15,6 +15,7 @@ const KEY = "sk-ant-test-0123456789abcdefghij0123456789";
 /** Claude's prompt when it waits for words; a dialog has a number after the sign. */
 const PROMPT = /^❯\s*$/m;
 const ENTER = "\r";
+const HALF = "3f0d9c1e-5b1f-4a57-9d3c-5f6f0d2f6f10";
 
 let api: MessagesApi;
 let apiUrl: string;
@@ -44,6 +45,11 @@ const say = async (screen: Screen, text: string) => {
   screen.type(ENTER);
 };
 const prompts = () => api.turns.filter(({ kind }) => kind === "prompt").map(({ text }) => text);
+/** The CLI shows an answer a moment before it writes it down; what was never written nobody can resume. */
+const noted = (session: Session, words: string) => {
+  const search = ["sh", "-c", 'grep -rl "$1" /home/claude/.claude/projects || true', "noted", words];
+  return eventually("the answer is noted", async () => (await session.exec(...search)) !== "");
+};
 const runningClaudes = (session: Session) => session.exec("pgrep", "-c", "-x", "claude").catch(() => "0");
 
 beforeAll(async () => {
@@ -180,6 +186,7 @@ describe("a session", () => {
     const screen = await ready(await session.attach());
     await say(screen, "remember me");
     await screen.shows("You said: remember me");
+    await noted(session, "You said: remember me");
     await session.exec("pkill", "-KILL", "-x", "claude");
     await screen.shows("claude ended with exit code 137. Press Enter to start it again");
     screen.type("x");
@@ -256,9 +263,7 @@ describe("a session", () => {
     await say(await ready(await session.attach()), "before the restart");
     await eventually("the prompt arrives", () => prompts().includes("before the restart"));
     await (await session.attach()).shows("You said: before the restart");
-    // The CLI shows an answer a moment before it writes it down; what was never written nobody can resume.
-    const noted = ["sh", "-c", "grep -rl 'You said: before the restart' /home/claude/.claude/projects || true"];
-    await eventually("the answer to be noted", async () => (await session.exec(...noted)) !== "");
+    await noted(session, "You said: before the restart");
     await docker("rm", "--force", session.name);
     const asked = prompts().length;
 
@@ -270,8 +275,17 @@ describe("a session", () => {
     expect(prompts().slice(asked)).toEqual(["after it"]);
   });
 
-  test("starts afresh when it is to resume and there is no conversation", async () => {
-    await using session = await start({ env: { CONVOCATE_RESUME: "1" } });
+  test.each([
+    ["there is no conversation", ":"],
+    [
+      "the CLI was killed before it wrote down a word of it",
+      `folder=.claude/projects/-home-claude
+       mkdir -p $folder
+       printf '{"type":"mode","mode":"normal","sessionId":"%s"}\\n' ${HALF} >$folder/${HALF}.jsonl
+       chown -R 1337:1337 .claude`,
+    ],
+  ])("starts afresh when it is to resume and %s", async (_why, prepare) => {
+    await using session = await start({ prepare, env: { CONVOCATE_RESUME: "1" } });
     await ready(await session.attach());
   });
 });

@@ -104,7 +104,7 @@ class Client {
 async function attach(header: object = {}, more = ""): Promise<{ client: Client; tty: FakeTty }> {
   const before = docker.ttys.length;
   const client = new Client({ id, ...header }, more);
-  await until(() => client.reply !== null && docker.ttys.length > before, "an attach");
+  await until(() => docker.ttys.length > before, "a TTY");
   const tty = docker.ttys.at(-1)!;
   tty.show("[screen]");
   await until(() => client.screen !== "", "a screen");

@@ -11,9 +11,10 @@ import { containerName } from "../containers/spec.js";
 import type { Locks } from "../sessions/locks.js";
 import type { AttachCounts } from "./counts.js";
 import { endClient, type HostProcesses } from "./end-client.js";
+import { openTty } from "./open-tty.js";
 import { Pump } from "./pump.js";
 import type { InputStreams, StreamClaim } from "./streams.js";
-import { READY_MS, attachRequest, waitForTmux } from "./tmux.js";
+import { READY_MS, waitForTmux } from "./tmux.js";
 
 /** What was typed right before a connection went is still on its way to tmux; its client is left alone this long. */
 const LAST_INPUT_MS = 100;
@@ -118,7 +119,7 @@ export class AttachDoor {
         await waitForTmux(docker, settings, header.id, clock, gone);
       }
       if (gone.aborted) throw new ConvocateError("CONNECTION_LOST", "the client left before the attach began");
-      const tty = await docker.openTty(container.id, attachRequest(settings, header));
+      const tty = await openTty(this.#with, container.id, header, gone);
       return { tty, containerId: container.id };
     } catch (error) {
       if (error instanceof ConvocateError && error.code === "SESSION_NOT_RUNNING") throw notRunning;
