@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { acceptanceCluster } from "../support/cluster.js";
 import { eventually } from "../support/eventually.js";
 
+// It goes on drawing what it hears of its agents, so sshd alone would not notice (infra's text of the login shell).
 test("a TUI whose link was cut without a word is gone within two minutes", async () => {
   const cluster = await acceptanceCluster({ name: "t-accept", agents: 2 });
   const { lab } = cluster;

@@ -16,10 +16,12 @@ find /etc /usr/local /home /root /opt /srv /boot /var/lib /var/log /var/spool /r
     -o -path /var/lib/systemd -o -path /var/lib/containerd -o -path /var/lib/ucf -o -path /var/lib/private ')' -prune -o \\
   -type d -printf '%p %m %u %g\\n' -o -type l -printf '%p -> %l\\n' -o \\
   -type f ! -path '/var/log/*' ! -name '*-' ! -path '/var/lib/logrotate/*' ! -name .sudo_as_admin_successful \\
-    -printf '%p %m %u %g %s\\n' | sort
+    ! -path '/etc/ufw/user*.rules' -printf '%p %m %u %g %s\\n' | sort
 # What files say that provisioning edits, or that sizes could hide.
-sha256sum /etc/passwd /etc/group /etc/ufw/*.rules /etc/ufw/ufw.conf /etc/default/ufw /etc/docker/daemon.json \\
+sha256sum /etc/passwd /etc/group /etc/ufw/before*.rules /etc/ufw/after*.rules /etc/ufw/ufw.conf /etc/default/ufw /etc/docker/daemon.json \\
   /etc/systemd/journald.conf /etc/rsyslog.conf /etc/ssh/sshd_config /etc/nftables.conf /etc/crontab 2>/dev/null || :
+# ufw writes these anew in its own form once it was told anything, with the same rules or none.
+grep -H '^### tuple' /etc/ufw/user*.rules || :; stat -c '%n %a %U %G' /etc/ufw/user*.rules 2>/dev/null || :
 getent passwd; getent group; readlink -f /etc/localtime
 systemctl list-unit-files --no-legend --plain --type=service,slice,timer,socket,path,mount | awk '{ print "unit-file", $1, $2 }' | sort
 systemctl list-units --no-legend --plain --all 'convocate*' | awk '{ print "unit", $1, $2, $3 }' | sort

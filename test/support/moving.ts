@@ -26,7 +26,10 @@ export async function onlyRow(cluster: TestCluster, id: string): Promise<Row> {
   return await eventually(
     `session ${id} to be on exactly one agent`,
     async () => {
-      const { sessions, unreachable } = await cluster.json<{ sessions: Row[]; unreachable: unknown[] }>(["ls"]);
+      // Not json(): an agent that has just been killed is no error here.
+      const { stdout } = await cluster.convocate(["ls", "--json"]);
+      if (stdout === "") return false;
+      const { sessions, unreachable } = JSON.parse(stdout) as { sessions: Row[]; unreachable: unknown[] };
       const rows = sessions.filter((row) => row.id === id);
       const [row] = rows;
       return unreachable.length === 0 && rows.length === 1 && row?.reachable && row.status.state !== "locked" && row;
