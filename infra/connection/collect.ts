@@ -13,7 +13,7 @@ export interface Started {
   kill(): void;
 }
 
-export const DEFAULT_TIMEOUT_MS = 60_000;
+const DEFAULT_TIMEOUT_MS = 60_000;
 /** Most that a command may print on either stream; a host that sends more is not answering our question. */
 export const MAX_OUTPUT_BYTES = 8 * 1024 * 1024;
 

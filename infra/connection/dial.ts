@@ -8,7 +8,7 @@ import { credentialsFor, jumpHost, place, type SshHost } from "./credentials.js"
 import { algorithmsFor, blobOf, fingerprintOf, isPinned, lineOf, typeOf } from "./host-keys.js";
 
 /** From the first packet to being logged in. */
-export const CONNECT_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 10_000;
 /** Until it takes the connection: a host that is down is named within 10 s of a command's start (issue 5). */
 const TCP_TIMEOUT_MS = 6_000;
 const KEEPALIVE_INTERVAL_MS = 15_000;
@@ -105,81 +105,84 @@ async function openWay(host: SshHost, signal: AbortSignal, late: () => Convocate
   if (!jump) return { stream: await openSocket(host, signal, late), leave: () => undefined };
   const client = await dial(jump, signal);
   client.on("error", () => undefined);
-  const opened = Promise.withResolvers<Duplex>();
-  const onAbort = (): void => opened.reject(late());
-  signal.addEventListener("abort", onAbort, { once: true });
-  client.once("close", () => opened.reject(explain(jump, new Error("the host closed the connection"))));
-  client.forwardOut("127.0.0.1", 0, host.address, host.port, (error, channel) => {
-    if (!error) return opened.resolve(channel);
-    const why = `${place(host)}: ${place(jump)} does not let us through to it (${error.message}): is sshd there, and may ${jump.user} forward?`;
-    opened.reject(new ConvocateError("UNREACHABLE", why, { cause: error }));
-  });
   try {
-    return { stream: await opened.promise, leave: () => client.end() };
+    const stream = await unlessLate<Duplex>(signal, late, (done, fail) => {
+      client.once("close", () => fail(explain(jump, new Error("the host closed the connection"))));
+      client.forwardOut("127.0.0.1", 0, host.address, host.port, (error, channel) => {
+        if (!error) return done(channel);
+        const why = `${place(host)}: ${place(jump)} does not let us through to it (${error.message}): is sshd there, and may ${jump.user} forward?`;
+        fail(new ConvocateError("UNREACHABLE", why, { cause: error }));
+      });
+    });
+    return { stream, leave: () => client.end() };
   } catch (thrown) {
     client.end();
     throw thrown;
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }
 
-function openSocket(host: SshHost, signal: AbortSignal, late: () => ConvocateError): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = connect({ host: host.address, port: host.port, noDelay: true });
-    const timer = setTimeout(() => fail(silent(host, TCP_TIMEOUT_MS)), TCP_TIMEOUT_MS);
-    const finish = (settle: () => void): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", onAbort);
-      socket.removeAllListeners();
-      settle();
-    };
-    const fail = (error: ConvocateError): void =>
-      finish(() => {
-        socket.on("error", () => undefined).destroy();
-        reject(error);
-      });
-    const onAbort = (): void => fail(late());
-    signal.addEventListener("abort", onAbort, { once: true });
-    socket.once("connect", () => finish(() => resolve(socket)));
-    socket.once("error", (error) => fail(explain(host, error)));
-    if (signal.aborted) onAbort();
-  });
+async function openSocket(host: SshHost, signal: AbortSignal, late: () => ConvocateError): Promise<Socket> {
+  const socket = connect({ host: host.address, port: host.port, noDelay: true });
+  const silence = setTimeout(() => socket.destroy(silent(host, TCP_TIMEOUT_MS)), TCP_TIMEOUT_MS);
+  try {
+    await unlessLate<void>(signal, late, (done, fail) => {
+      socket.once("connect", done);
+      socket.on("error", (error) => fail(error instanceof ConvocateError ? error : explain(host, error)));
+    });
+    return socket.removeAllListeners();
+  } catch (thrown) {
+    socket.destroy();
+    throw thrown;
+  } finally {
+    clearTimeout(silence);
+  }
 }
 
-function handshake(
+async function handshake(
   socket: Duplex,
   options: ssh2.ConnectConfig,
   signal: AbortSignal,
   late: () => ConvocateError,
   explained: (error: Error) => ConvocateError,
 ): Promise<ssh2.Client> {
-  return new Promise((resolve, reject) => {
-    const client = new ssh2.Client();
-    const finish = (settle: () => void): void => {
-      signal.removeEventListener("abort", onAbort);
-      client.removeAllListeners();
-      settle();
-    };
-    const fail = (error: ConvocateError): void =>
-      finish(() => {
-        client.on("error", () => undefined).end();
-        socket.destroy();
-        reject(error);
-      });
-    const onAbort = (): void => fail(late());
-    signal.addEventListener("abort", onAbort, { once: true });
-    client.once("ready", () => finish(() => resolve(client)));
-    client.once("error", (error) => fail(explained(error)));
-    // A peer that hangs up in the middle makes ssh2 say nothing but `close`.
-    client.once("close", () => fail(explained(new Error("the host closed the connection"))));
-    try {
-      // Our own deadline covers connecting too; theirs is only a net below it.
-      client.connect({ ...options, sock: socket, readyTimeout: 60_000 });
-    } catch (thrown) {
-      fail(toConvocateError(thrown));
-    }
-  });
+  const client = new ssh2.Client();
+  try {
+    await unlessLate<void>(signal, late, (done, fail) => {
+      client.once("ready", done);
+      client.on("error", (error) => fail(explained(error)));
+      // A peer that hangs up in the middle makes ssh2 say nothing but `close`.
+      client.once("close", () => fail(explained(new Error("the host closed the connection"))));
+      try {
+        // Our own deadline covers connecting too; theirs is only a net below it.
+        client.connect({ ...options, sock: socket, readyTimeout: 60_000 });
+      } catch (thrown) {
+        fail(toConvocateError(thrown));
+      }
+    });
+    return client.removeAllListeners();
+  } catch (thrown) {
+    client.end();
+    socket.destroy();
+    throw thrown;
+  }
+}
+
+/** What `begin` comes to; when the signal ends before that, `late` says what is thrown. */
+async function unlessLate<T>(
+  signal: AbortSignal,
+  late: () => ConvocateError,
+  begin: (done: (value: T) => void, fail: (error: ConvocateError) => void) => void,
+): Promise<T> {
+  const { promise, resolve, reject } = Promise.withResolvers<T>();
+  const onAbort = (): void => reject(late());
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    begin(resolve, reject);
+    return await promise;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }
 
 function silent(host: SshHost, timeoutMs: number): ConvocateError {

@@ -4,7 +4,7 @@ import { removeEntries, writeEntries } from "./files.js";
 import { runScript, withSignal } from "./script.js";
 import { bringUp } from "./systemd.js";
 
-export const DAEMON_JSON = "/etc/docker/daemon.json";
+const DAEMON_JSON = "/etc/docker/daemon.json";
 
 /** What convocate needs of a Docker daemon (SPEC 6.4, 7). */
 export interface DaemonFound {

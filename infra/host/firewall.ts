@@ -4,10 +4,10 @@ import { runScript, withSignal } from "./script.js";
 /** `22/tcp`, `53` for both protocols. */
 export const RULE = /^\d{1,5}(\/(tcp|udp))?$/;
 
-export const allowArgv = (rule: string): string[] => ["ufw", "allow", rule, "comment", "convocate"];
+const allowArgv = (rule: string): string[] => ["ufw", "allow", rule, "comment", "convocate"];
 export const deleteArgv = (rule: string): string[] => ["ufw", "--force", "delete", "allow", rule];
 export const disableArgv = (): string[] => ["ufw", "--force", "disable"];
-export const enableArgv = (): string[] => ["ufw", "--force", "enable"];
+const enableArgv = (): string[] => ["ufw", "--force", "enable"];
 
 export interface FirewallFound {
   /** ufw says so, and the kernel has its chains. */

@@ -5,7 +5,7 @@ import { withSignal } from "./script.js";
 /** What a package list asks for: a name, or alternatives as `docker.io|docker-ce`, of which the first is installed. */
 export const PACKAGE_SPEC = /^[a-z0-9][a-z0-9+.-]+(\|[a-z0-9][a-z0-9+.-]+)*$/;
 
-export const queryArgv = (): string[] => ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n"];
+const queryArgv = (): string[] => ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n"];
 
 /** Names of the installed packages in what `queryArgv` printed. Pure. */
 export function parseQuery(stdout: string): Set<string> {
@@ -35,7 +35,7 @@ const apt = (...args: string[]): string[] => [
   ...args,
 ];
 
-export const updateArgv = (): string[] => apt("update");
+const updateArgv = (): string[] => apt("update");
 
 /** Keeps a configuration file that somebody changed, so that no question is asked. */
 export const installArgv = (names: readonly string[]): string[] =>
@@ -52,7 +52,7 @@ export const installArgv = (names: readonly string[]): string[] =>
   );
 
 /** What an interrupted dpkg wants first; nothing to do is no error. */
-export const configureArgv = (): string[] => ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"];
+const configureArgv = (): string[] => ["env", "DEBIAN_FRONTEND=noninteractive", "dpkg", "--configure", "-a"];
 
 export async function installedPackages(connection: Connection, signal?: AbortSignal): Promise<Set<string>> {
   const { stdout } = await connection.run(queryArgv(), withSignal(signal));

@@ -7,7 +7,7 @@ import { runScript, withSignal } from "./script.js";
 const HOUR_MS = 3_600_000;
 
 /** `apt-get dist-upgrade` without questions; a configuration file that somebody changed stays. */
-export const distUpgradeArgv = (): string[] => [
+const distUpgradeArgv = (): string[] => [
   "env",
   "DEBIAN_FRONTEND=noninteractive",
   "NEEDRESTART_SUSPEND=1",

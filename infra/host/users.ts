@@ -40,12 +40,7 @@ export async function readAccount(
   return parseAccount(stdout);
 }
 
-export const groupaddArgv = (account: ServiceAccount): string[] => [
-  "groupadd",
-  "--gid",
-  String(account.gid),
-  account.user,
-];
+const groupaddArgv = (account: ServiceAccount): string[] => ["groupadd", "--gid", String(account.gid), account.user];
 
 /** No password, so no login by one. */
 export const useraddArgv = (account: ServiceAccount): string[] => [

@@ -2,6 +2,7 @@ import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { parse, stringify } from "yaml";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
+import { KEY } from "../../test/support/inventory.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { KnownHosts } from "./known-hosts.js";
 import { parseInventory } from "./read.js";
@@ -9,7 +10,6 @@ import { parseInventory } from "./read.js";
 // Hundreds of runs, on machines that do other things too.
 jest.setTimeout(120_000);
 
-const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 const GOOD = `cluster: prod
 shell: { name: shell, address: 10.0.0.1, hostKey: ${KEY}, statusPort: 223, user: admin }
 agents:

@@ -45,7 +45,7 @@ export function sshConfigured(name: string, file: string): SshConfigured {
 }
 
 /** Parses what `ssh -G` printed: a keyword in small letters and its value a line. Pure. */
-export function parseSshG(name: string, text: string): SshConfigured {
+function parseSshG(name: string, text: string): SshConfigured {
   const values = (keyword: string): string[] =>
     text
       .split("\n")

@@ -191,12 +191,12 @@ function stackOf(urn: string): string {
 }
 
 /** `Files` of `urn:pulumi:dev::convocate::parent$convocate:index:Files::name`. */
-export function kindOf(urn: string): string {
+function kindOf(urn: string): string {
   return (urn.split("::")[2] ?? "").split("$").at(-1)?.split(":")[2] ?? "";
 }
 
 /** `agent-1/unit` of such a URN. */
-export function nameOf(urn: string): string {
+function nameOf(urn: string): string {
   return urn.split("::").slice(3).join("::");
 }
 

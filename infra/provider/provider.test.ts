@@ -7,6 +7,7 @@ import pb from "@pulumi/pulumi/proto/provider_pb.js";
 import emptyPb from "google-protobuf/google/protobuf/empty_pb.js";
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
 import { z } from "zod";
+import { eventually } from "../../test/support/eventually.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { ConnectionPool } from "../connection/index.js";
 import type { Lifecycle } from "../resources/lifecycle.js";
@@ -182,7 +183,7 @@ describe("create", () => {
       version: 1,
     });
     // Progress is not waited for by the operation it tells of.
-    for (let i = 0; logged.length === 0 && i < 500; i++) await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually("a line of progress", () => logged.length > 0);
     expect(logged.map((line) => [line.getUrn(), line.getMessage(), line.getEphemeral()])).toEqual([
       [URN, "writing the note", true],
     ]);
@@ -293,7 +294,7 @@ describe("update and delete", () => {
 test("cancel ends what is under way and whatever comes after, and closing closes the pool", async () => {
   const waiting = create(struct({ title: "a", text: "wait" }));
   waiting.catch(() => undefined);
-  while (!touched.includes("create")) await new Promise((resolve) => setTimeout(resolve, 5));
+  await eventually("the create to begin", () => touched.includes("create"));
   await call("cancel", new emptyPb.Empty());
   await expect(waiting).rejects.toMatchObject({ code: grpc.status.CANCELLED });
   await expect(create(struct({ title: "b", text: "t" }))).rejects.toMatchObject({ code: grpc.status.CANCELLED });

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
 import { agentPaths, AgentSettings } from "../domain/index.js";
-import { parseHostPort, readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 
 // Hundreds of runs, on machines that do other things too.
 jest.setTimeout(120_000);
@@ -19,23 +19,6 @@ beforeEach(() => {
   writeFileSync(paths.agentId, "abcd1234\n");
 });
 afterEach(() => rmSync(root, { recursive: true }));
-
-test("an address is a host and a port that can be dialled, or none", () => {
-  const near = fc
-    .tuple(
-      fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6(), evilText()),
-      fc.constantFrom("", ":", ":0", ":22", ":65536", ":1.5"),
-    )
-    .map((parts) => parts.join(""));
-  fc.assert(
-    fc.property(fc.oneof(evilText(), near), (text) => {
-      const door = parseHostPort(text);
-      if (door === null) return;
-      expect(door.host).toMatch(/^[0-9A-Za-z._:%-]+$/);
-      expect(Number.isInteger(door.port) && door.port >= 1 && door.port <= 65535).toBe(true);
-    }),
-  );
-});
 
 test("settings of any content are the agent's or refused with the file's name", async () => {
   const fields = ["name", "user", "uid", "gid", "home", "session", "capacity", "__proto__", "unknown"];

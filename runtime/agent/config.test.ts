@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { agentPaths } from "../domain/index.js";
-import { parseHostPort, readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 
 let root: string;
 let paths: AgentPaths;
@@ -20,19 +20,6 @@ beforeEach(() => {
   };
 });
 afterEach(() => rmSync(root, { recursive: true }));
-
-describe("parseHostPort", () => {
-  test.each([
-    ["shell.example\n", { host: "shell.example", port: 223 }],
-    ["10.0.0.1:2230", { host: "10.0.0.1", port: 2230 }],
-    ["[fe80::1]:2230", { host: "fe80::1", port: 2230 }],
-    ["fe80::1", { host: "fe80::1", port: 223 }],
-    ["[fe80::1]", { host: "fe80::1", port: 223 }],
-  ])("reads %j", (text, expected) => expect(parseHostPort(text)).toEqual(expected));
-  test.each(["", "a b", "host:0", "host:70000", "host:x", ":223"])("refuses %j", (text) =>
-    expect(parseHostPort(text)).toBeNull(),
-  );
-});
 
 describe("the agent's files", () => {
   test("say who it is, with defaults for what the settings leave out", async () => {

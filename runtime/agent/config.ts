@@ -1,7 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { isIPv6 } from "node:net";
-import { AgentId, AgentSettings, ConvocateError, SHELL_PORT, type agentPaths } from "../domain/index.js";
+import { AgentId, AgentSettings, ConvocateError, parseAddress, SHELL_PORT, type agentPaths } from "../domain/index.js";
 import { codeOf, isMissing } from "../protocol/files.js";
 
 /** Where the agent's files are; tests put them elsewhere. */
@@ -41,16 +40,6 @@ export function readCurrentImage(paths: AgentPaths): string | null {
   }
 }
 
-/** `host`, `host:port`, `[v6]:port` or a bare v6 address; the port defaults to 223. Null for anything else. */
-export function parseHostPort(text: string): { host: string; port: number } | null {
-  const trimmed = text.trim();
-  if (isIPv6(trimmed)) return { host: trimmed, port: SHELL_PORT };
-  const match = /^(?:\[([0-9A-Za-z.:%_-]+)\]|([0-9A-Za-z._-]+))(?::(\d{1,5}))?$/.exec(trimmed);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3] ?? SHELL_PORT);
-  return host && port >= 1 && port <= 65535 ? { host, port } : null;
-}
-
 /** What a dial to the shell needs, read anew for each dial, so that a rotated key or a moved shell needs no restart. */
 export async function readShellDoor(
   paths: AgentPaths,
@@ -60,7 +49,7 @@ export async function readShellDoor(
     read(paths.agentToShellKey),
     read(paths.shellHostKey),
   ]);
-  const door = parseHostPort(address);
+  const door = parseAddress(address, SHELL_PORT);
   if (!door) throw broken(paths.shellHost, "it must hold host[:port]");
   return { ...door, privateKey, hostKey: hostKey.trim() };
 }

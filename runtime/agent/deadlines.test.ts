@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { eventually } from "../../test/support/eventually.js";
 import { ManualClock } from "../../test/agent/manual-clock.js";
 import { SessionsRig, createParams } from "../../test/agent/sessions-rig.js";
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
@@ -95,8 +96,7 @@ test("an operation that was told to stop before it changed anything changes noth
   expect(rig.locks.holder(id)).toMatchObject({ operation: "restart" });
   rig.docker.hangs = false;
   woken.resolve();
-  for (let i = 0; i < 100 && rig.locks.holder(id); i++) await sleep(5);
-  expect(rig.locks.holder(id)).toBeUndefined();
+  await eventually("the lock to be free", () => !rig.locks.holder(id));
   expect(rig.docker.calls).toEqual([]);
   expect(await rig.sessions.list()).toMatchObject([{ id, status: { state: "stopped" } }]);
 });

@@ -4,7 +4,7 @@ import type { DockerPulse } from "./containers/pulse.js";
 
 /** How long a Docker that does not answer may hold up a question, and an operation: its answer must come within 10 s. */
 export const QUESTION_PATIENCE_MS = 4_000;
-export const OPERATION_PATIENCE_MS = 6_000;
+const OPERATION_PATIENCE_MS = 6_000;
 /** Stopping takes 10 s of grace, a start on a busy host some more; removing a big home takes its time. */
 export const OPERATION_MS = 180_000;
 /** Some hundred GB on one disk. */

@@ -2,27 +2,6 @@ import { z } from "zod";
 import { AgentId, SessionId } from "./ids.js";
 import { Session, Timestamp } from "./session.js";
 
-/** What an agent tells the shell (SPEC 5.3). */
-export const EVENT_TYPES = [
-  "agent.started",
-  "agent.heartbeat",
-  "agent.shutdown",
-  "agent.peer-lost",
-  "agent.peer-back",
-  "container.created",
-  "container.edited",
-  "container.started",
-  "container.stopped",
-  "container.died",
-  "container.oom",
-  "container.deleted",
-  "session.waiting",
-  "session.working",
-  "image.loaded",
-  "image.pruned",
-  "spool.dropped",
-] as const;
-
 /**
  * One event. `seq` counts an agent's events without gaps within one `stream`, which is made with the spool: a wiped agent
  * starts a new stream at 1, and the shell does not take its events for old ones. A heartbeat is not kept and takes no
@@ -43,7 +22,25 @@ export const AgentEvent = z.object({
   data: z.record(z.string(), z.unknown()),
 });
 export type AgentEvent = z.infer<typeof AgentEvent>;
-export type EventType = (typeof EVENT_TYPES)[number];
+/** What an agent tells the shell (SPEC 5.3). */
+export type EventType =
+  | "agent.started"
+  | "agent.heartbeat"
+  | "agent.shutdown"
+  | "agent.peer-lost"
+  | "agent.peer-back"
+  | "container.created"
+  | "container.edited"
+  | "container.started"
+  | "container.stopped"
+  | "container.died"
+  | "container.oom"
+  | "container.deleted"
+  | "session.waiting"
+  | "session.working"
+  | "image.loaded"
+  | "image.pruned"
+  | "spool.dropped";
 
 /** `data` of `agent.started`. */
 export const StartedData = z.object({ name: z.string(), release: z.string(), image: z.string().nullable() });
@@ -113,8 +110,8 @@ export const HistoryRequest = z.object({
 export type HistoryRequest = z.infer<typeof HistoryRequest>;
 
 /** Asks the feed for the last known sessions of an agent that cannot be reached. */
-export const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
-export type SessionsRequest = z.infer<typeof SessionsRequest>;
+const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
+type SessionsRequest = z.infer<typeof SessionsRequest>;
 
 export const FeedRequest = z.discriminatedUnion("kind", [HistoryRequest, SessionsRequest]);
 export type FeedRequest = z.infer<typeof FeedRequest>;

@@ -1,3 +1,4 @@
+export * from "./address.js";
 export * from "./capacity.js";
 export * from "./errors.js";
 export * from "./event.js";

@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { Adoption } from "../../runtime/agent/index.js";
 import { newSessionId } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, type Door } from "../support/door.js";
 import { recorded } from "../support/recorded.js";
 
 let cluster: TestCluster;

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
-import { eventually, rpcTo, TestAttach, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { rpcTo, TestAttach, type Door } from "../support/door.js";
 import { RunningSession } from "../support/running-session.js";
 
 let session: RunningSession;

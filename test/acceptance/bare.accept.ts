@@ -1,17 +1,13 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 
 let cluster: TestCluster;
 
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-bare", agents: 2, bare: true, rollOut: false });
 }, 1_200_000);
-afterAll(async () => {
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
-}, 120_000);
+afterAll(() => cluster.takeDown(), 120_000);
 
 test("bare hosts become a cluster by one up: agents answer, heartbeats arrive, a session is R on each", async () => {
   for (const { name } of cluster.lab.hosts) {

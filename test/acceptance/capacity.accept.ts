@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { Capacity, Session, SessionId } from "../../runtime/domain/index.js";
 import type { OpInput } from "../../runtime/protocol/rpc/ops.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, type Door } from "../support/door.js";
 
 const MIB = 1024 * 1024;
 

@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { connectionContract } from "../support/connection/contract.js";
 import { labName } from "../lab/lab.js";
+import { KEY } from "../support/inventory.js";
 import { createPool, scanHostKey } from "../../infra/connection/index.js";
 import type { ConnectionPool, HostAddress } from "../../infra/connection/index.js";
 import { parseInventory } from "../../infra/inventory/index.js";
@@ -116,12 +117,11 @@ describe("a real sshd", () => {
     const shown = await scanHostKey(behind());
     expect(shell.hostKeys[0]).toContain(shown.line);
     const { jump } = behind();
-    const stranger = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-    await expect(pool.connect({ ...behind(), jump: { ...jump!, hostKeys: [stranger] } })).rejects.toMatchObject({
+    await expect(pool.connect({ ...behind(), jump: { ...jump!, hostKeys: [KEY] } })).rejects.toMatchObject({
       code: "HOST_KEY_MISMATCH",
       message: expect.stringContaining("behind's jump host"),
     });
-    await expect(pool.connect({ ...behind(), hostKeys: [stranger] })).rejects.toMatchObject({
+    await expect(pool.connect({ ...behind(), hostKeys: [KEY] })).rejects.toMatchObject({
       code: "HOST_KEY_MISMATCH",
     });
     await expect(pool.connect({ ...behind(), port: 2 })).rejects.toMatchObject({

@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { labName } from "../lab/lab.js";
+import { KEY } from "../support/inventory.js";
 
 // A lab and a stack of its own; both are taken away at the end.
 const LAB = labName("t-host-errors");
@@ -11,7 +12,6 @@ const root = process.cwd();
 const lab = join(root, ".convocate/labs", LAB);
 const folder = join(root, ".convocate", STACK);
 const inventory = join(folder, "inventory.yaml");
-const OTHER_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
 let address: string;
 
 interface Ended {
@@ -92,11 +92,11 @@ describe("a host that cannot be reached is told apart, in one line with exit cod
 
   test(
     "it refuses the connection",
-    () => oneLine(initShell(`port: 2, hostKey: ${OTHER_KEY}`), /nothing listens there/),
+    () => oneLine(initShell(`port: 2, hostKey: ${KEY}`), /nothing listens there/),
     60_000,
   );
   test("it shows another host key: both fingerprints", () => {
-    oneLine(initShell(`hostKey: ${OTHER_KEY}`), /shows key SHA256:\S+ .*but pinned is SHA256:/);
+    oneLine(initShell(`hostKey: ${KEY}`), /shows key SHA256:\S+ .*but pinned is SHA256:/);
   }, 60_000);
   test("it rejects the key", () => oneLine(initShell("user: nobody"), /sshd refuses the key .* for nobody/), 60_000);
   test("there is no way to it, or nobody has its name", () => {
@@ -107,7 +107,7 @@ describe("a host that cannot be reached is told apart, in one line with exit cod
     ] as const) {
       writeFileSync(
         inventory,
-        `cluster: errors\nshell: { name: shell, address: ${there}, hostKey: ${OTHER_KEY}, identityFile: ${lab}/id_ed25519 }\n`,
+        `cluster: errors\nshell: { name: shell, address: ${there}, hostKey: ${KEY}, identityFile: ${lab}/id_ed25519 }\n`,
       );
       oneLine(convocateHost("init-shell", "--host", "shell"), words);
     }

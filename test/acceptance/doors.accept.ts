@@ -2,9 +2,10 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newKeyPair } from "../../runtime/protocol/ssh/keys.js";
+import { newKeyPair } from "../support/keys.js";
 import { acceptanceCluster, command, ROOT, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, type Door } from "../support/door.js";
 
 let cluster: TestCluster;
 let agent: Door;

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { OtherRelease } from "../support/checkout.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { onlyRow, type Row } from "../support/moving.js";
 import { WatchedAttach } from "../support/watched-attach.js";
 

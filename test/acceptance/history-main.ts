@@ -12,7 +12,7 @@ import { systemClock } from "../../runtime/agent/clock.js";
 import { newAgentId, shellPaths, type AgentEvent, type AgentId } from "../../runtime/domain/index.js";
 import { silentLog } from "../../runtime/protocol/log.js";
 import { dial } from "../../runtime/protocol/ssh/client.js";
-import { newKeyPair } from "../../runtime/protocol/ssh/keys.js";
+import { newKeyPair } from "../support/keys.js";
 
 /**
  * Runs on a shell host, as root, with folders of its own in place of convocate's (a small disk for its state): the real

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newKeyPair } from "../../runtime/protocol/ssh/keys.js";
+import { newKeyPair } from "../support/keys.js";
 import { stringify } from "yaml";
 import { labUp, type Lab } from "../lab/lab.js";
 import { command, type CommandResult } from "../support/cluster.js";

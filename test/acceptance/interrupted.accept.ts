@@ -1,26 +1,26 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
-import { setTimeout as sleep } from "node:timers/promises";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
+import { eventually } from "../support/eventually.js";
 
 let cluster: TestCluster;
 
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-cut", agents: 1, rollOut: false });
 }, 1_200_000);
-afterAll(async () => {
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
-}, 120_000);
+afterAll(() => cluster.takeDown(), 120_000);
 
 test("up killed with SIGKILL half way completes when it is run again: no resource twice, no half-written file", async () => {
   const up = cluster.startUp();
   const ended = new Promise<void>((resolve) => up.once("exit", () => resolve()));
   // half way: the agent's folders are there, its program is not running yet
   const half = "test -d /etc/convocate-agent && ! systemctl -q is-active convocate-agent";
-  for (let i = 0; i < 600 && (await cluster.lab.exec("agent-1", ["sh", "-c", half])).exitCode !== 0; i++)
-    await sleep(100);
-  expect((await cluster.lab.exec("agent-1", ["sh", "-c", half])).exitCode).toBe(0);
+  await eventually(
+    "up to be half way",
+    async () => (await cluster.lab.exec("agent-1", ["sh", "-c", half])).exitCode === 0,
+    {
+      timeoutMs: 300_000,
+    },
+  );
   // the engine and all it started: one process group
   process.kill(-up.pid!, "SIGKILL");
   await ended;

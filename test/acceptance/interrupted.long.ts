@@ -7,11 +7,7 @@ let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-cuts", agents: 1, rollOut: false });
 }, 1_200_000);
-afterAll(async () => {
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
-}, 120_000);
+afterAll(() => cluster.takeDown(), 120_000);
 
 /** Much of what a rollout makes, taken away by hand: files, keys, units, a token, the image's tag. */
 async function change(i: number): Promise<void> {

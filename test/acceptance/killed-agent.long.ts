@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { SessionId } from "../../runtime/domain/index.js";
 import type { OpResult } from "../../runtime/protocol/rpc/ops.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, type Door } from "../support/door.js";
 
 const SLOW = { timeoutMs: 120_000 };
 const ROUNDS = 8;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
 import { newSessionId, type Session } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import {
   agentTls,
   foreignAuthority,

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { agentTls, letsIn, LOGS, NumberedLines, syslog, type AgentTls } from "../support/log-lines.js";
 import { RelpClient } from "../support/relp.js";
 

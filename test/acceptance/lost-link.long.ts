@@ -2,7 +2,7 @@ import { expect, test } from "@jest/globals";
 import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { acceptanceCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 
 // It goes on drawing what it hears of its agents, so sshd alone would not notice (infra's text of the login shell).
 test("a TUI whose link was cut without a word is gone within two minutes", async () => {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { fillHome, onlyRow, treeHash, type Row } from "../support/moving.js";
 
 let cluster: TestCluster;

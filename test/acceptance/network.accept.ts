@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { Session } from "../../runtime/domain/index.js";
 import type { OpInput } from "../../runtime/protocol/rpc/ops.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, type Door } from "../support/door.js";
 
 /** An address of the internet (TEST-NET-3, RFC 5737), held by the shell host and routed to it: nothing about it is private. */
 const INTERNET = "203.0.113.77";

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { expect, test } from "@jest/globals";
+import { eventually } from "../support/eventually.js";
 
 const plugin = join(process.cwd(), "infra/provider/bin/pulumi-resource-convocate");
 
@@ -37,6 +38,5 @@ test("a plugin whose engine was killed does not stay", async () => {
   expect(Number((await lines.next()).value)).toBeGreaterThan(0);
   expect(gone(pid)).toBe(false);
   engine.kill("SIGKILL");
-  for (let i = 0; i < 100 && !gone(pid); i++) await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(gone(pid)).toBe(true);
+  await eventually("the provider to end with its engine", () => gone(pid), { timeoutMs: 10_000 });
 }, 20_000);

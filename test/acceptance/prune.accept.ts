@@ -2,7 +2,8 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
 import type { Session } from "../../runtime/domain/index.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, type Door } from "../support/door.js";
 import { recorded } from "../support/recorded.js";
 
 const HOST = "agent-1";

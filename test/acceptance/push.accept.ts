@@ -13,7 +13,7 @@ import { loadImage } from "../../infra/host/image-load.js";
 import { upload } from "../../infra/host/upload.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
 import { acceptanceCluster, command, ROOT, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { startProxy } from "../support/proxy.js";
 import { MB, Pushing, type PushInputs } from "../support/pushing.js";
 

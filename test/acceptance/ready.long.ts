@@ -6,11 +6,7 @@ let cluster: TestCluster;
 beforeAll(async () => {
   cluster = await acceptanceCluster({ name: "t-ready", agents: 1, rollOut: false });
 }, 1_200_000);
-afterAll(async () => {
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
-}, 120_000);
+afterAll(() => cluster.takeDown(), 120_000);
 
 test("a rollout whose agent answers but is not heard by convocate-status is not called done", async () => {
   // convocate-status cannot open a database that is a directory, and ends at each start

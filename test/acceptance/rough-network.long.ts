@@ -5,7 +5,8 @@ import type { Session } from "../../runtime/domain/index.js";
 import { dial } from "../../runtime/protocol/ssh/client.js";
 import { attachSession } from "../../runtime/shell/attach/attach.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, TestAttach, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, TestAttach, type Door } from "../support/door.js";
 import { MemoryTerminal } from "../support/memory-terminal.js";
 import { startProxy, type Proxy } from "../support/proxy.js";
 

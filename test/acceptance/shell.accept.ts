@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { AgentEvent } from "../../runtime/domain/index.js";
 import { acceptanceCluster, command, ROOT, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { TmuxTerminal } from "../support/tmux.js";
 
 /** The shell host as operators and other machines see it: the client, the events, names, the login. */

@@ -5,6 +5,7 @@ import { hostname, tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { rollout } from "../../infra/rollout/index.js";
 import { command, ROOT } from "../support/cluster.js";
+import { KEY } from "../support/inventory.js";
 
 // Two stacks in a backend of their own, and no host: what they have of one is a port where nobody listens.
 
@@ -21,10 +22,9 @@ beforeAll(async () => {
   holder = spawn("sleep", ["600"], { stdio: "ignore" });
   for (const stack of STACKS) {
     const inventory = join(dir, `${stack}.yaml`);
-    const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
     await writeFile(
       inventory,
-      `cluster: ${stack}\nshell: { name: s, address: 127.0.0.1, port: 2, hostKey: ${key}, identityFile: /none }\n`,
+      `cluster: ${stack}\nshell: { name: s, address: 127.0.0.1, port: 2, hostKey: ${KEY}, identityFile: /none }\n`,
     );
     for (const argv of [
       ["stack", "init", stack],

@@ -3,7 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { AgentEvent, Session } from "../../runtime/domain/index.js";
 import type { RpcClient } from "../../runtime/protocol/rpc/client.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running, TestAttach, type Door } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running, TestAttach, type Door } from "../support/door.js";
 import { recorded } from "../support/recorded.js";
 
 let cluster: TestCluster;

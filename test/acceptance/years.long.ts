@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { acceptanceCluster, ROOT, type TestCluster } from "../support/cluster.js";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { listing } from "../support/machine.js";
 import { TmuxTerminal } from "../support/tmux.js";
 
@@ -23,9 +23,7 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(async () => {
   await writeFile(PROGRAM, program);
-  await cluster.pulumi(["stack", "rm", "--force", "--yes"]);
-  await cluster.lab.down();
-  await cluster.close();
+  await cluster.takeDown();
 }, 120_000);
 
 const pid = async (agent: string, id: string): Promise<string> =>

@@ -13,7 +13,9 @@ import {
   type ImageEvent,
 } from "../../runtime/agent/containers/engine.js";
 import { newSessionId } from "../../runtime/domain/index.js";
-import { FakeDocker, FakeTty } from "./fake-docker.js";
+import { eventually } from "../support/eventually.js";
+import { FakeDocker } from "./fake-docker.js";
+import { FakeTty } from "./fake-tty.js";
 
 const IMAGE = "t-agent-busybox:1";
 const BUSYBOX = "/bin/busybox";
@@ -67,10 +69,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
   let listening: Promise<unknown> = Promise.resolve();
 
   const actions = (): string[] => heard.filter((event) => event.session === session).map((event) => event.action);
-  const eventually = async (action: string): Promise<void> => {
-    for (let i = 0; i < 500 && !actions().includes(action); i++) await new Promise((r) => setTimeout(r, 20));
-    expect(actions()).toContain(action);
-  };
+  const hears = (action: string): Promise<true> => eventually(`${action} to be told`, () => actions().includes(action));
 
   beforeAll(async () => {
     if (kind === "real") makeImage();
@@ -111,18 +110,15 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     const following = (async () => {
       for await (const event of docker.imageEvents(enough.signal, open.resolve)) told.push(event);
     })().catch((error: unknown) => error);
-    const changed = async (count: number): Promise<void> => {
-      for (let i = 0; i < 500 && told.length < count; i++) await new Promise((r) => setTimeout(r, 20));
-      expect(told.length).toBeGreaterThanOrEqual(count);
-    };
+    const changed = (count: number): Promise<true> =>
+      eventually(`${count} changes to be told`, () => told.length >= count);
     const given = (): ImageEvent | undefined => told.find((event) => event.given?.image === image);
     await open.promise;
     const before = Date.now();
     try {
       if (docker instanceof FakeDocker) docker.tag(image);
       else execFileSync("docker", ["tag", IMAGE, image]);
-      for (let i = 0; i < 500 && !given(); i++) await new Promise((r) => setTimeout(r, 20));
-      expect(given()?.given?.id).toMatch(/^sha256:[0-9a-f]{64}$/);
+      expect((await eventually("the tag to be told", given)).given?.id).toMatch(/^sha256:[0-9a-f]{64}$/);
       expect(given()?.atMs).toBeGreaterThanOrEqual(before - 1);
       expect(await docker.sessionImages()).toContainEqual(given()?.given);
       expect((await docker.sessionImages()).every((one) => one.image.startsWith("convocate:"))).toBe(true);
@@ -170,7 +166,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
 
   test("tells of a start, and runs processes in it", async () => {
     await docker.start(name);
-    await eventually("start");
+    await hears("start");
     expect(await docker.inspect(name)).toMatchObject({ running: true, startedAt: expect.stringMatching(/^20.*Z$/) });
     expect((await docker.inspect(name))?.pid).toBeGreaterThan(0);
     const said = await docker.run(name, asRoot(...busybox("sh", "-c", 'echo "$GREETING"')), 5000);
@@ -190,7 +186,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     let output = "";
     for await (const chunk of tty.stream as AsyncIterable<Buffer>) output += chunk.toString();
     expect(output).toContain("got word");
-    for (let i = 0; i < 100 && (await tty.state())?.running; i++) await new Promise((r) => setTimeout(r, 20));
+    await eventually("its process to end", async () => !(await tty.state())?.running);
     expect(await tty.state()).toMatchObject({ running: false, exitCode: 7 });
     tty.stream.destroy();
     if (!tty.stream.closed) await once(tty.stream, "close");
@@ -200,7 +196,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     const ended = (): number => actions().filter((action) => action === "die").length;
     const before = ended();
     await docker.stop(name, 5);
-    for (let i = 0; i < 500 && ended() === before; i++) await new Promise((r) => setTimeout(r, 20));
+    await eventually("its end to be told", () => ended() !== before);
     expect(
       actions()
         .slice(-3)
@@ -215,7 +211,7 @@ describe.each(engines)("Docker, %s", (kind, make) => {
 
   test("tells of a removal", async () => {
     await docker.remove(name);
-    await eventually("destroy");
+    await hears("destroy");
     expect(await docker.inspect(name)).toBeNull();
   });
 });

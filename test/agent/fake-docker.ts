@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from "node:crypto";
-import { Duplex, PassThrough } from "node:stream";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import {
   SESSION_IMAGE,
@@ -13,53 +12,15 @@ import {
   type ImageEvent,
   type ImageTag,
   type RunningContainer,
-  type TtyExec,
 } from "../../runtime/agent/containers/engine.js";
+import { Broadcast } from "./broadcast.js";
+import { FakeTty } from "./fake-tty.js";
+
+export type { FakeTty };
 
 interface FakeContainer {
   state: ContainerState;
   spec: ContainerSpec;
-}
-
-/** A process on a TTY that a test plays: `screen` is what it shows, `typed` what it got. */
-export class FakeTty implements TtyExec {
-  readonly #input = new PassThrough();
-  readonly #output = new PassThrough();
-  readonly stream: Duplex = Duplex.from({ readable: this.#output, writable: this.#input });
-  readonly sizes: { cols: number; rows: number }[] = [];
-  readonly request: ExecRequest;
-  readonly pid: number;
-  typed = "";
-  exitCode: number | null = null;
-
-  constructor(request: ExecRequest, pid: number) {
-    this.request = request;
-    this.pid = pid;
-    this.#input.on("data", (chunk: Buffer) => (this.typed += chunk.toString()));
-  }
-
-  show(text: string): void {
-    this.#output.write(text);
-  }
-
-  /** The process ends by itself, or by a signal. */
-  end(exitCode: number): void {
-    this.exitCode ??= exitCode;
-    this.#output.end();
-  }
-
-  /** Docker goes away under it; the process lives on. */
-  cut(): void {
-    this.#output.end();
-  }
-
-  async resize(size: { cols: number; rows: number }): Promise<void> {
-    this.sizes.push(size);
-  }
-
-  async state(): Promise<ExecState> {
-    return { running: this.exitCode === null, pid: this.pid, exitCode: this.exitCode, argv: this.request.argv };
-  }
 }
 
 /** Docker in memory. It keeps the same promises as the real one; the contract test says which. */
@@ -79,8 +40,8 @@ export class FakeDocker implements DockerEngine {
   beforeStop: () => Promise<void> = async () => undefined;
   /** What `run` answers; `true` of busybox by default. */
   onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
-  #listeners = new Set<(event: ContainerEvent | null) => void>();
-  #imageListeners = new Set<(event: ImageEvent | null) => void>();
+  readonly #events = new Broadcast<ContainerEvent>();
+  readonly #imageEvents = new Broadcast<ImageEvent>();
   /** Which image a tag names, where a test gave it one. */
   #imageIds = new Map<string, string>();
   #time = Date.now();
@@ -207,40 +168,11 @@ export class FakeDocker implements DockerEngine {
   }
 
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
-    return this.#listen(this.#listeners, signal, onOpen);
+    return this.#open(this.#events, signal, onOpen);
   }
 
   imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent> {
-    return this.#listen(this.#imageListeners, signal, onOpen);
-  }
-
-  async *#listen<E>(
-    listeners: Set<(event: E | null) => void>,
-    signal: AbortSignal,
-    onOpen: () => void,
-  ): AsyncGenerator<E> {
-    await this.#up();
-    const queue: (E | null)[] = [];
-    let wake: () => void = () => undefined;
-    const listener = (event: E | null): void => {
-      queue.push(event);
-      wake();
-    };
-    const onAbort = (): void => listener(null);
-    listeners.add(listener);
-    signal.addEventListener("abort", onAbort);
-    onOpen();
-    try {
-      for (;;) {
-        const event = queue.shift();
-        if (event === null) throw new ConvocateError("DOCKER_ERROR", "Docker closed its event stream");
-        if (event) yield event;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    } finally {
-      listeners.delete(listener);
-      signal.removeEventListener("abort", onAbort);
-    }
+    return this.#open(this.#imageEvents, signal, onOpen);
   }
 
   async run(name: string, request: ExecRequest): Promise<{ exitCode: number; output: string }> {
@@ -289,15 +221,21 @@ export class FakeDocker implements DockerEngine {
 
   /** dockerd restarts: whoever listens hears no more. */
   dropListeners(): void {
-    for (const listener of [...this.#listeners, ...this.#imageListeners]) listener(null);
+    this.#events.end();
+    this.#imageEvents.end();
   }
 
   get listeners(): number {
-    return this.#listeners.size;
+    return this.#events.listeners;
   }
 
   get imageListeners(): number {
-    return this.#imageListeners.size;
+    return this.#imageEvents.listeners;
+  }
+
+  async *#open<E>(broadcast: Broadcast<E>, signal: AbortSignal, onOpen: () => void): AsyncGenerator<E> {
+    await this.#up();
+    yield* broadcast.listen(signal, onOpen);
   }
 
   async #up(): Promise<void> {
@@ -321,7 +259,7 @@ export class FakeDocker implements DockerEngine {
 
   #tellOfImages(given: ImageTag | null): void {
     this.#tick();
-    for (const listener of this.#imageListeners) listener({ given, atMs: this.#time });
+    this.#imageEvents.tell({ given, atMs: this.#time });
   }
 
   /** Later than anything before, as Docker's own clock is. */
@@ -334,16 +272,14 @@ export class FakeDocker implements DockerEngine {
     const session = found.spec.Labels?.[SESSION_LABEL];
     if (session === undefined) return;
     this.#tick();
-    for (const listener of this.#listeners) {
-      listener({
-        action,
-        containerId: found.state.id,
-        session,
-        image: found.state.image,
-        atMs: this.#time,
-        exitCode: more.exitCode ?? null,
-        signal: more.signal ?? null,
-      });
-    }
+    this.#events.tell({
+      action,
+      containerId: found.state.id,
+      session,
+      image: found.state.image,
+      atMs: this.#time,
+      exitCode: more.exitCode ?? null,
+      signal: more.signal ?? null,
+    });
   }
 }

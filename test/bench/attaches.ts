@@ -19,7 +19,7 @@ export interface Target {
 }
 
 /** An attach in a process of its own, seen through its pipes. */
-export class Attach {
+class Attach {
   readonly #child: ChildProcess;
   readonly #startedMs: number;
   #said = "";

@@ -6,7 +6,7 @@ import { measureIdle, measureOutput, measureStart } from "./agent.js";
 import { measureEcho, measureFarEcho, measureFirstByte } from "./attach.js";
 import type { Figure } from "./figures.js";
 import { measureLs } from "./ls.js";
-import { benchCluster, takeDown } from "./ours.js";
+import { benchCluster } from "./ours.js";
 import { measurePush } from "./push.js";
 import { json, table, type Quiet } from "./report.js";
 import { firstRollout, measureRollout } from "./rollout.js";
@@ -73,7 +73,7 @@ async function measure(rows: readonly Row[], options: Options, figures: Figure[]
         figures.push(...(await measureRollout(cluster, { ...options, benchFolder, firstMs })));
     } finally {
       if (options.keep) await cluster.close();
-      else await takeDown(cluster);
+      else await cluster.takeDown();
     }
   }
 }

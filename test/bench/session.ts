@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { TestCluster } from "../support/cluster.js";
-import { doorOf, eventually, rpcTo, running } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
+import { doorOf, rpcTo, running } from "../support/door.js";
 import type { Target } from "./attaches.js";
 import { AGENT_ON_SHELL } from "./ours.js";
 

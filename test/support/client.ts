@@ -5,8 +5,10 @@ import { convocateProgram } from "../../cli/commands/shell/program.js";
 import type { Client } from "../../cli/commands/session/client.js";
 import { jsonText } from "../../cli/output/print.js";
 import { SHAPE_OF_VERB, SHAPES } from "../../cli/output/shapes.js";
-import type { AgentId } from "../../runtime/domain/index.js";
+import { AgentId } from "../../runtime/domain/index.js";
 import { openCluster, readHistory } from "../../runtime/shell/index.js";
+import { FakeAgent } from "./fake-agent.js";
+import { tempDir } from "./keys.js";
 
 export interface Ran {
   out: string[];
@@ -114,4 +116,18 @@ export class TestClient {
     if (error) throw error as Error;
     return JSON.parse(out[0] ?? "");
   }
+}
+
+/** `convocate` with two agents that answer, `agent-1` (agentaaa) and `agent-2` (agentbbb), in a folder that `cleanup` removes. */
+export async function clientOfTwo(
+  cleanup: AsyncDisposableStack,
+): Promise<{ client: TestClient; one: FakeAgent; two: FakeAgent }> {
+  const client = new TestClient(cleanup.use(tempDir()).path);
+  const answering = async (id: string, name: string): Promise<FakeAgent> => {
+    const agent = cleanup.use(new FakeAgent(client.dir, AgentId.parse(id), name));
+    await agent.start();
+    agent.register(client.agentKeys);
+    return agent;
+  };
+  return { client, one: await answering("agentaaa", "agent-1"), two: await answering("agentbbb", "agent-2") };
 }

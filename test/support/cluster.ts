@@ -57,6 +57,14 @@ export class TestCluster {
     await this.api[Symbol.asyncDispose]();
   }
 
+  /** Takes the hosts away, and the stack with them: there is nothing left that `destroy` could visit. */
+  async takeDown(): Promise<void> {
+    await this.close();
+    await this.lab.down();
+    const removed = await this.pulumi(["stack", "rm", "--yes", "--force"]);
+    if (removed.exitCode !== 0) throw new Error(`cannot remove stack ${this.stack}: ${removed.stderr}`);
+  }
+
   /** `script/pulumi ARGUMENT… --stack S`, not interactive. */
   async pulumi(argv: readonly string[], { timeoutMs = 900_000 } = {}): Promise<CommandResult> {
     return await command(["script/pulumi", ...argv, "--stack", this.stack, "--non-interactive", "--color", "never"], {
@@ -71,20 +79,14 @@ export class TestCluster {
     return result.stdout;
   }
 
-  /** `up` as a process of its own, to be killed. @param output file descriptor that takes what it says. */
-  startUp(output: "ignore" | number = "ignore"): ChildProcess {
-    const argv = [
-      "up",
-      "--refresh",
-      "--yes",
-      "--skip-preview",
-      "--stack",
-      this.stack,
-      "--non-interactive",
-      "--color",
-      "never",
-    ];
-    return spawn(join(ROOT, "script/pulumi"), argv, { cwd: ROOT, stdio: ["ignore", output, output], detached: true });
+  /** `up` as a process of its own, head of its process group, to be killed. */
+  startUp(): ChildProcess {
+    const options = ["--yes", "--skip-preview", "--stack", this.stack, "--non-interactive"];
+    return spawn(join(ROOT, "script/pulumi"), ["up", "--refresh", ...options], {
+      cwd: ROOT,
+      stdio: "ignore",
+      detached: true,
+    });
   }
 
   async convocateHost(argv: readonly string[], { timeoutMs = 300_000 } = {}): Promise<CommandResult> {
@@ -114,7 +116,7 @@ export class TestCluster {
   }
 }
 
-/** Port of the test Messages API server in an acceptance lab, on the bridge's own address. */
+/** Port of the test Messages API server in a lab, on the bridge's own address. */
 const API_PORT = 8099;
 
 /**
@@ -123,19 +125,36 @@ const API_PORT = 8099;
  */
 export async function acceptanceCluster(options: LabOptions & { rollOut?: boolean }): Promise<TestCluster> {
   const lab = await labUp(options);
-  const gateway = lab.subnet.replace(/\.0\/24$/, ".1");
-  await using opened = new AsyncDisposableStack();
-  const api = opened.use(await startMessagesApi({ port: API_PORT, host: gateway }));
-  const stack = `test-${lab.name}`;
-  const inventory = join(ROOT, ".convocate/labs", lab.name, "inventory.yaml");
-  const [shell, ...agents] = lab.hosts;
+  // Small, so that a small machine has room for the sessions of every test.
+  const cluster = await declared(lab, { agents: lab.hosts.slice(1), cpus: 0.1, diskBytes: 256 * 1024 * 1024 });
+  if (options.rollOut === false) return cluster;
+  try {
+    await cluster.up();
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
+  return cluster;
+}
+
+/** The agents, and what each of their sessions pledges. */
+interface Declaration {
+  agents: readonly { name: string; address: string }[];
+  cpus: number;
+  diskBytes: number;
+}
+
+/** A lab with a stack of its own whose inventory says what is to be there, not rolled out; the first host is the shell host. */
+export async function declared(lab: Lab, { agents, cpus, diskBytes }: Declaration): Promise<TestCluster> {
+  const [shell] = lab.hosts;
   if (!shell) throw new Error(`lab ${lab.name} has no hosts`);
-  const describe = ({ name, address }: { name: string; address: string }) => ({ name, address });
+  const gateway = lab.subnet.replace(/\.0\/24$/, ".1");
+  const at = ({ name, address }: { name: string; address: string }) => ({ name, address });
   const text = stringify({
     cluster: lab.name,
     knownHosts: lab.knownHostsPath,
-    shell: describe(shell),
-    agents: agents.map(describe),
+    shell: at(shell),
+    agents: agents.map(at),
     defaults: {
       user: "admin",
       identityFile: lab.keyPath,
@@ -143,9 +162,8 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
       egress: [`${gateway}:${API_PORT}`],
       session: {
         memoryBytes: 768 * 1024 * 1024,
-        // Small, so that a small machine has room for the sessions of every test.
-        cpus: 0.1,
-        diskBytes: 256 * 1024 * 1024,
+        cpus,
+        diskBytes,
         env: {
           ANTHROPIC_BASE_URL: `http://${gateway}:${API_PORT}`,
           ANTHROPIC_API_KEY: "sk-ant-lab-0000000000000000000000000000",
@@ -153,23 +171,23 @@ export async function acceptanceCluster(options: LabOptions & { rollOut?: boolea
       },
     },
   });
-  await mkdir(join(ROOT, ".convocate/labs", lab.name), { recursive: true });
+  const folder = join(ROOT, ".convocate/labs", lab.name);
+  const inventory = join(folder, "inventory.yaml");
+  await mkdir(folder, { recursive: true });
   if ((await readFile(inventory, "utf8").catch(() => "")) !== text) await writeFile(inventory, text);
-  const cluster = new TestCluster(lab, stack, inventory, api);
-  const init = await command(["script/pulumi", "stack", "select", "--create", "--stack", stack, "--non-interactive"]);
-  if (init.exitCode !== 0) throw new Error(`cannot make stack ${stack}: ${init.stderr}`);
-  const config = await command([
-    "script/pulumi",
-    "config",
-    "set",
-    "convocate:inventory",
-    inventory,
-    "--stack",
-    stack,
-    "--non-interactive",
-  ]);
-  if (config.exitCode !== 0) throw new Error(`cannot configure stack ${stack}: ${config.stderr}`);
-  if (options.rollOut !== false) await cluster.up();
-  opened.move();
+  const api = await startMessagesApi({ port: API_PORT, host: gateway });
+  const cluster = new TestCluster(lab, `test-${lab.name}`, inventory, api);
+  try {
+    for (const argv of [
+      ["stack", "select", "--create"],
+      ["config", "set", "convocate:inventory", inventory],
+    ]) {
+      const { exitCode, stderr } = await cluster.pulumi(argv);
+      if (exitCode !== 0) throw new Error(`pulumi ${argv.join(" ")} of stack ${cluster.stack}: ${stderr}`);
+    }
+  } catch (error) {
+    await cluster.close();
+    throw error;
+  }
   return cluster;
 }

@@ -1,6 +1,7 @@
 import { expect } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { eventually, rpcTo } from "./door.js";
+import { eventually } from "./eventually.js";
+import { rpcTo } from "./door.js";
 import { recorded } from "./recorded.js";
 import { RunningSession } from "./running-session.js";
 

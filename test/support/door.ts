@@ -1,5 +1,4 @@
 import xterm from "@xterm/headless";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Session, SessionId } from "../../runtime/domain/index.js";
 import { AttachReply } from "../../runtime/protocol/attach/header.js";
 import { readFirstLine } from "../../runtime/protocol/ndjson.js";
@@ -7,6 +6,9 @@ import { RpcClient } from "../../runtime/protocol/rpc/client.js";
 import { dial } from "../../runtime/protocol/ssh/client.js";
 import type { ClientChannel, DialOptions, SshConnection } from "../../runtime/protocol/ssh/types.js";
 import type { TestCluster } from "./cluster.js";
+import { eventually } from "./eventually.js";
+
+export { eventually };
 
 /** What the shell host knows of an agent: everything that it takes to dial it. */
 export interface Door extends DialOptions {
@@ -31,21 +33,6 @@ export async function rpcTo(door: Door): Promise<{ rpc: RpcClient; connection: S
   const channel = await connection.openSubsystem("convocate-agent-rpc");
   const rpc = new RpcClient(channel.stream);
   return { rpc, connection, [Symbol.asyncDispose]: async () => connection.close() };
-}
-
-/** Polls until `probe` gives something; the deadline's error says what was waited for. */
-export async function eventually<T>(
-  what: string,
-  probe: () => Promise<T | undefined | false> | T | undefined | false,
-  { timeoutMs = 30_000, everyMs = 200 } = {},
-): Promise<T> {
-  const end = Date.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== false) return value;
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs / 1000} s in vain for ${what}`);
-    await sleep(everyMs);
-  }
 }
 
 /** The session once it runs and its CLI's prompt could be drawn. */

@@ -21,6 +21,7 @@ import { serveRpc } from "../../runtime/protocol/rpc/server.js";
 import { serveSsh } from "../../runtime/protocol/ssh/server.js";
 import type { ServedChannel, SshServer } from "../../runtime/protocol/ssh/types.js";
 import { keyFiles } from "./keys.js";
+import { STACK_SETTINGS } from "./samples.js";
 
 /** An agent that speaks the real protocol on loopback and keeps its sessions in memory. */
 export class FakeAgent implements AsyncDisposable {
@@ -269,17 +270,8 @@ export class FakeAgent implements AsyncDisposable {
   }
 
   #effective(): EffectiveSettings {
-    const stack = {
-      cpu_percent: 90,
-      memory_percent: 90,
-      disk_percent: 90,
-      cpus: 0.5,
-      memory_bytes: 2 * 1024 ** 3,
-      disk_bytes: 5 * 1024 ** 3,
-      pids: 4096,
-    };
     const changes = Object.entries(this.settings).filter(([, value]) => value !== null && value !== undefined);
-    return EffectiveSettings.parse({ ...stack, ...Object.fromEntries(changes) });
+    return EffectiveSettings.parse({ ...STACK_SETTINGS, ...Object.fromEntries(changes) });
   }
 
   async #attach(channel: ServedChannel): Promise<void> {

@@ -1,12 +1,31 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { newKeyPair } from "../../runtime/protocol/ssh/keys.js";
+import ssh2 from "ssh2";
+import { fingerprintOfBlob, parsePublicKey } from "../../runtime/protocol/ssh/keys.js";
+import { eventually as waited } from "./eventually.js";
 
 /** A folder of a test's own; gone when disposed. */
 export function tempDir(): { path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), "convocate-test-"));
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+}
+
+/** A new ed25519 key pair, both as OpenSSH texts. Made again when it cannot be read back (mscdex/ssh2 #1513). */
+export function newKeyPair(comment: string): { privateKey: string; publicKey: string } {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment });
+    const parsed = ssh2.utils.parseKey(pair.private);
+    if (parsed instanceof Error) continue;
+    const publicKey = pair.public.trim();
+    if (!parsed.getPublicSSH().equals(parsePublicKey(publicKey).blob)) continue;
+    return { privateKey: pair.private, publicKey: publicKey.includes(comment) ? publicKey : `${publicKey} ${comment}` };
+  }
+}
+
+/** `SHA256:…` of a public key line. */
+export function fingerprint(publicKeyLine: string): string {
+  return fingerprintOfBlob(parsePublicKey(publicKeyLine).blob);
 }
 
 /** A key pair as files `<name>` and `<name>.pub`. */
@@ -22,17 +41,7 @@ export function keyFiles(
   return { ...pair, path };
 }
 
-/** Waits until `probe` returns something other than undefined, null or false. */
-export async function eventually<T>(
-  probe: () => T | Promise<T>,
-  what: string,
-  timeoutMs = 10_000,
-): Promise<NonNullable<T>> {
-  const deadline = performance.now() + timeoutMs;
-  for (;;) {
-    const value = await probe();
-    if (value !== undefined && value !== null && value !== false) return value;
-    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+/** The same with its words the other way round, as test/tui calls it. */
+export async function eventually(probe: () => boolean, what: string, timeoutMs = 10_000): Promise<true> {
+  return await waited(what, probe, { timeoutMs });
 }

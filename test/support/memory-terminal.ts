@@ -1,7 +1,7 @@
 import xterm from "@xterm/headless";
 import { PassThrough, Writable } from "node:stream";
 import type { Terminal } from "../../runtime/shell/cluster.js";
-import { eventually } from "./door.js";
+import { eventually } from "./eventually.js";
 
 /** A terminal in memory: what is typed into it a program reads, what the program writes is a screen. */
 export class MemoryTerminal implements Terminal {

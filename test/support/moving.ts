@@ -1,6 +1,6 @@
 import type { Session } from "../../runtime/domain/index.js";
 import type { TestCluster } from "./cluster.js";
-import { eventually } from "./door.js";
+import { eventually } from "./eventually.js";
 
 export type Row = Session & { agent: string; reachable: boolean };
 

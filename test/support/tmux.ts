@@ -3,7 +3,7 @@ import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { command } from "./cluster.js";
-import { eventually } from "./door.js";
+import { eventually } from "./eventually.js";
 
 /** A program in a real terminal: tmux on a server of its own, driven by keys and read as a screen. */
 export class TmuxTerminal implements AsyncDisposable {

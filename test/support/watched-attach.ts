@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import type { TestCluster } from "./cluster.js";
-import { eventually } from "./door.js";
+import { eventually } from "./eventually.js";
 
 /** What `convocate attach` writes when it has come back: the line that says `reconnecting…` is taken away. */
 const CAME_BACK = /\x1b7\x1b\[\d+;1H\x1b\[0m\x1b\[K\x1b8/g;

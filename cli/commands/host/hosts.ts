@@ -26,7 +26,7 @@ export function others(inventory: Inventory, names: ReadonlySet<string>): string
 }
 
 /** Says at once who cannot be reached, and that the command ends with the exit code for it. */
-export function sayUnreachable(unreachable: readonly Unreachable[]): void {
+function sayUnreachable(unreachable: readonly Unreachable[]): void {
   for (const { error } of unreachable) {
     for (const line of errorLines("convocate-host", error, process.argv.includes("--verbose")))
       process.stderr.write(`${line}\n`);

@@ -2,7 +2,7 @@ import { InvalidArgumentError, type Command } from "commander";
 import { portNumber } from "../port.js";
 import type { HostKeyPolicy } from "./host-key.js";
 
-export const DEFAULT_STACK = "dev";
+const DEFAULT_STACK = "dev";
 
 /** What `init-shell` and `init-agent` have in common. */
 export interface InitOptions {

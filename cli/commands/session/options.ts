@@ -28,10 +28,10 @@ export function size(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
-export const cpus = (text: string): number => parsed(Limits.shape.cpus.unwrap(), Number(text));
-export const memory = (text: string): number => parsed(Limits.shape.memory_bytes.unwrap(), size(text));
-export const pids = (text: string): number => parsed(Limits.shape.pids.unwrap(), Number(text));
-export const disk = (text: string): number => parsed(Limits.shape.disk_bytes.unwrap(), size(text));
+const cpus = (text: string): number => parsed(Limits.shape.cpus.unwrap(), Number(text));
+const memory = (text: string): number => parsed(Limits.shape.memory_bytes.unwrap(), size(text));
+const pids = (text: string): number => parsed(Limits.shape.pids.unwrap(), Number(text));
+const disk = (text: string): number => parsed(Limits.shape.disk_bytes.unwrap(), size(text));
 
 /** Takes a limit back to the agent's own. */
 export const DEFAULT = "default";

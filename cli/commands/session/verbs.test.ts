@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { TestClient } from "../../../test/support/client.js";
-import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { clientOfTwo, type TestClient } from "../../../test/support/client.js";
+import type { FakeAgent } from "../../../test/support/fake-agent.js";
+import { eventually } from "../../../test/support/eventually.js";
 import { AgentId, ConvocateError, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -11,7 +11,6 @@ import { Feed } from "../../../runtime/shell/status/feed.js";
 jest.setTimeout(60_000);
 
 const A = AgentId.parse("agentaaa");
-const B = AgentId.parse("agentbbb");
 const GIB = 1024 ** 3;
 let cleanup: AsyncDisposableStack;
 let client: TestClient;
@@ -20,14 +19,7 @@ let two: FakeAgent;
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
-  const dir = cleanup.use(tempDir()).path;
-  client = new TestClient(dir);
-  one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
-  two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
-  for (const agent of [one, two]) {
-    await agent.start();
-    agent.register(client.agentKeys);
-  }
+  ({ client, one, two } = await clientOfTwo(cleanup));
 });
 afterEach(() => cleanup.disposeAsync());
 
@@ -70,7 +62,7 @@ describe("new", () => {
 
   test("--wait ends when the session is not starting any more, fails when it ends instead, and says on Ctrl-C that it goes on", async () => {
     const waiting = client.run("new", "slow", "--agent", "agent-1", "--wait", "20");
-    const made = await eventually(() => [...one.sessions.values()].find(({ name }) => name === "slow"), "made");
+    const made = await eventually("made", () => [...one.sessions.values()].find(({ name }) => name === "slow"));
     const started = { state: "running", attached: 0, started_at: "2026-11-21T00:00:00.000Z" } as const;
     one.sessions.set(made.id, { ...made, status: { ...started, starting: true } });
     // The create was answered before: only a list that says `starting` makes it wait, and either end is right.
@@ -211,9 +203,9 @@ test("logs prints the last lines, and with -f those that come, each once", async
     "line 3",
   ]);
   const following = client.run("logs", "alpha", "-f", "--json");
-  await eventually(() => client.out.length === 3, "what was there");
+  await eventually("what was there", () => client.out.length === 3);
   one.log.push(line(4));
-  await eventually(() => client.out.length === 4, "what came");
+  await eventually("what came", () => client.out.length === 4);
   client.controller.abort();
   await following;
   expect(client.out.map((text) => (JSON.parse(text) as { text: string }).text)).toEqual(
@@ -258,12 +250,12 @@ test("ls --watch prints a line of JSON for each change until it is interrupted",
   one.addSession("alpha");
   const watching = client.run("ls", "--watch", "--json");
   const lines = client.out;
-  await eventually(() => lines.length > 0 && feed.readers === 1, "first");
+  await eventually("first", () => lines.length > 0 && feed.readers === 1);
   const { id } = one.addSession("beta");
   const timestamp = "2026-11-21T00:00:00.000Z";
   const event = { seq: 1, stream: "s", type: "container.created", agent_id: A, session_id: id, timestamp, data: {} };
   feed.publish({ kind: "event", event });
-  await eventually(() => JSON.parse(lines.at(-1)!).sessions.length === 2, "beta");
+  await eventually("beta", () => JSON.parse(lines.at(-1)!).sessions.length === 2);
   client.controller.abort();
   expect((await watching).error).toBeNull();
 });

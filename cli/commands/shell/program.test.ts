@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
-import { TestClient, type Ran } from "../../../test/support/client.js";
-import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { clientOfTwo, type Ran, type TestClient } from "../../../test/support/client.js";
+import type { FakeAgent } from "../../../test/support/fake-agent.js";
+import { eventually } from "../../../test/support/eventually.js";
 import { AgentId, type AgentStatus } from "../../../runtime/domain/index.js";
 import { silentLog } from "../../../runtime/protocol/log.js";
 import { Feed } from "../../../runtime/shell/status/feed.js";
@@ -13,7 +13,6 @@ const A = AgentId.parse("agentaaa");
 const B = AgentId.parse("agentbbb");
 
 let cleanup: AsyncDisposableStack;
-let dir: string;
 let client: TestClient;
 let one: FakeAgent;
 let two: FakeAgent;
@@ -21,14 +20,7 @@ const convocate = (...argv: string[]): Promise<Ran> => client.run(...argv);
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
-  dir = cleanup.use(tempDir()).path;
-  client = new TestClient(dir);
-  one = cleanup.use(new FakeAgent(dir, A, "agent-1"));
-  two = cleanup.use(new FakeAgent(dir, B, "agent-2"));
-  for (const agent of [one, two]) {
-    await agent.start();
-    agent.register(client.agentKeys);
-  }
+  ({ client, one, two } = await clientOfTwo(cleanup));
 });
 afterEach(() => cleanup.disposeAsync());
 
@@ -93,7 +85,7 @@ describe("new", () => {
 
   test("--attach hands the terminal over", async () => {
     const running = convocate("new", "fresh", "--attach");
-    await eventually(() => one.attached + two.attached === 1, "attached");
+    await eventually("attached", () => one.attached + two.attached === 1);
     client.terminal.write(one.detachKey);
     expect((await running).error).toBeNull();
   });
@@ -189,7 +181,7 @@ describe("agents", () => {
     );
     await one.stop();
     const waiting = convocate("agents", "agent-1", "--wait", "30");
-    await eventually(() => feed.readers === 1, "reader");
+    await eventually("reader", () => feed.readers === 1);
     await one.start();
     feed.publish({ kind: "agent", agent: status(A, { last_heartbeat_at: null }) });
     await new Promise((resolve) => setTimeout(resolve, 500));

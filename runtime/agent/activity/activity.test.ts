@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { eventually } from "../../../test/support/eventually.js";
 import { newSessionId, type SessionId } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
@@ -48,10 +49,7 @@ const seen = (): string => {
   const { activity: now, starting } = activity.of(id, STARTED);
   return now ? `${now.kind} ${now.why ?? ""}`.trim() : String(starting ?? "nothing");
 };
-const until = async (wanted: string): Promise<void> => {
-  for (let i = 0; i < 200 && seen() !== wanted; i++) await sleep(20);
-  expect(seen()).toBe(wanted);
-};
+const until = (wanted: string): Promise<true> => eventually(`${wanted} to be seen`, () => seen() === wanted);
 
 beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "cv-act-"));
@@ -92,7 +90,7 @@ describe("Activity", () => {
     expect(activity.of(id, new Date().toISOString())).toEqual({ starting: true });
     expect(activity.of(id, STARTED)).toEqual({});
     await tell(line("SessionStart", { text: "startup" }));
-    for (let i = 0; i < 200 && activity.of(id, new Date().toISOString()).starting; i++) await sleep(20);
+    await eventually("the start to be over", () => !activity.of(id, new Date().toISOString()).starting);
     expect(activity.of(id, new Date().toISOString())).toEqual({});
   });
 
@@ -115,8 +113,7 @@ describe("Activity", () => {
     await sleep(100);
     expect(await tell(line("Stop"))).toBe(false);
     await until("working");
-    for (let i = 0; i < 500 && seen() !== "waiting api-error"; i++) await sleep(20);
-    expect(seen()).toBe("waiting api-error");
+    await until("waiting api-error");
     await tell(line("UserPromptSubmit"));
     await until("working");
   }, 20_000);

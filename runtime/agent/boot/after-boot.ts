@@ -5,7 +5,7 @@ import type { ContainerState } from "../containers/engine.js";
 import type { Metadata } from "../sessions/metadata.js";
 
 /** SPEC 6.5. */
-export const STARTS_AT_ONCE = 2;
+const STARTS_AT_ONCE = 2;
 /** Between a container's end and when that counts as its own doing: while the host goes down, the agent does not live that long. */
 export const SETTLE_MS = 5_000;
 const TRIES = 3;

@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "nod
 import { cpus, tmpdir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { eventually } from "../../../test/support/eventually.js";
 import { FakeCgroups } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { ManualClock } from "../../../test/agent/manual-clock.js";
@@ -183,7 +184,7 @@ describe("disk use", () => {
     });
     expect([use.of(id), use.total()]).toEqual([0, null]);
     use.start();
-    while (use.total() === null) await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually("a first count", () => use.total() !== null);
     expect(use.of(id)).toBeGreaterThanOrEqual(100_000);
     expect(use.of(id)).toBeLessThan(1_000_000);
     expect(use.total()).toBe(use.of(id));
@@ -192,6 +193,6 @@ describe("disk use", () => {
       await clock.advance(300_000);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
-    while (use.of(id) < 1_000_000) await new Promise((resolve) => setTimeout(resolve, 10));
+    await eventually("all of the file to be counted", () => use.of(id) >= 1_000_000);
   });
 });

@@ -1,25 +1,12 @@
 import { describe, expect, test } from "@jest/globals";
+import { sampleMetadata } from "../../../test/support/samples.js";
 import { AgentSettings, SessionId } from "../../domain/index.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerSpec } from "./engine.js";
 import { containerSpec, type Mount } from "./spec.js";
 
 const id = SessionId.parse("0a1b2c3d-0000-4000-8000-000000000001");
-const session: Metadata = {
-  id,
-  name: "one",
-  port: 0,
-  protocol: "tcp",
-  dns_name: null,
-  public: false,
-  docker: false,
-  restart_to_apply: false,
-  limits: {},
-  created_at: "2026-11-21T12:00:00.000Z",
-  last_accessed_at: "2026-11-21T12:00:00.000Z",
-  request_id: "request-1",
-  started_before: false,
-};
+const session = sampleMetadata({ id });
 
 interface Host {
   shared?: Mount[];

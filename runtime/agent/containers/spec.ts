@@ -4,11 +4,11 @@ import { SESSION_LABEL, type ContainerSpec } from "./engine.js";
 
 export const SESSION_NETWORK = "convocate";
 /** On the host and in the container of a session with `docker: true`. */
-export const DOCKER_SOCKET = "/var/run/docker.sock";
+const DOCKER_SOCKET = "/var/run/docker.sock";
 /** The home, inside every container. */
 export const CONTAINER_HOME = "/home/claude";
 /** Where a session's programs find the socket that only they have (image/bin/convocate-tell). */
-export const CONTAINER_HOOKS = "/run/convocate";
+const CONTAINER_HOOKS = "/run/convocate";
 /** SIGTERM to SIGKILL (SPEC 6.3). */
 export const STOP_GRACE_SECONDS = 10;
 

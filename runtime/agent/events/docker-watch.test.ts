@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { eventually } from "../../../test/support/eventually.js";
 import { FakeCgroups, roomForAll } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { AgentId, AgentSettings, ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
@@ -51,7 +52,7 @@ async function stopWatch(): Promise<void> {
 }
 
 async function listening(): Promise<void> {
-  for (let i = 0; i < 300 && docker.listeners === 0; i++) await systemClock.sleep(10);
+  await eventually("the watch to listen", () => docker.listeners > 0);
   // The comparison that follows opening.
   await systemClock.sleep(30);
 }
@@ -63,7 +64,7 @@ async function reported(count: number): Promise<string[]> {
       if (!("exit_code" in data)) return type;
       return `${type} ${JSON.stringify(data["exit_code"])}${data["oom_killed"] ? " oom" : ""}`;
     });
-  for (let i = 0; i < 300 && all().length < count; i++) await systemClock.sleep(10);
+  await eventually(`${count} events`, () => all().length >= count);
   await systemClock.sleep(30);
   return all();
 }

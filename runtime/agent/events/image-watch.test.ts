@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { eventually } from "../../../test/support/eventually.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { AgentId, ConvocateError } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
@@ -19,7 +20,7 @@ async function startWatch(): Promise<void> {
   spool = new Spool({ path: join(root, "spool.db"), agentId, clock: systemClock, log: silentLog });
   watch = new ImageWatch({ docker, spool, clock: systemClock, log: silentLog });
   watch.start();
-  for (let i = 0; i < 300 && docker.imageListeners === 0; i++) await systemClock.sleep(10);
+  await eventually("the watch to listen", () => docker.imageListeners > 0);
 }
 
 async function stopWatch(): Promise<void> {
@@ -32,7 +33,7 @@ const told = (): string[] =>
 
 /** What was reported, once it is that many, and nothing more came. */
 async function reported(count: number): Promise<string[]> {
-  for (let i = 0; i < 300 && told().length < count; i++) await systemClock.sleep(10);
+  await eventually(`${count} events`, () => told().length >= count);
   await systemClock.sleep(30);
   return told();
 }
@@ -84,7 +85,8 @@ describe("ImageWatch", () => {
     expect(all.slice(1)).toEqual(["image.loaded convocate:2.0.0 sha256:b", "image.pruned convocate:1.0.0 sha256:a"]);
     await stopWatch();
     await startWatch();
-    expect(await reported(4)).toEqual(all);
+    docker.tag("convocate:3.0.0", "sha256:c");
+    expect(await reported(4)).toEqual([...all, "image.loaded convocate:3.0.0 sha256:c"]);
   });
 
   test("reports what happened while dockerd was down", async () => {

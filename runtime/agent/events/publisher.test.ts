@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { duplexPair, type Duplex } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { eventually } from "../../../test/support/eventually.js";
 import { AgentEvent, AgentId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { readLines } from "../../protocol/ndjson.js";
@@ -78,10 +79,6 @@ class FakeShell {
   }
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let i = 0; i < 800 && !condition(); i++) await systemClock.sleep(10);
-  expect(condition()).toBe(true);
-}
 const fill = (count: number): void => {
   for (let i = 0; i < count; i++) spool.append("container.created", null, { i });
 };
@@ -116,7 +113,7 @@ afterEach(async () => {
 describe("Publisher", () => {
   test("sends a heartbeat at once and then again and again, which take no number", async () => {
     publisher.start();
-    await until(() => shell.heartbeats >= 3);
+    await eventually("three heartbeats", () => shell.heartbeats >= 3);
     expect(spool.size).toBe(0);
     expect(spool.lastSeq).toBe(0);
   });
@@ -124,34 +121,34 @@ describe("Publisher", () => {
   test("sends what was spooled before and what comes after, in order, and forgets what was acknowledged", async () => {
     fill(600);
     publisher.start();
-    await until(() => shell.seqs.length === 600);
+    await eventually("the shell to have 600 events", () => shell.seqs.length === 600);
     fill(3);
-    await until(() => shell.seqs.length === 603);
+    await eventually("the shell to have 603 events", () => shell.seqs.length === 603);
     expect(shell.seqs).toEqual(numbers(1, 603));
-    await until(() => spool.size === 0);
+    await eventually("an empty spool", () => spool.size === 0);
   });
 
   test("sends a window of events and no more while nobody acknowledges", async () => {
     shell.acknowledge = false;
     fill(600);
     publisher.start();
-    await until(() => shell.seqs.length === 256);
+    await eventually("the shell to have 256 events", () => shell.seqs.length === 256);
     await systemClock.sleep(50);
     expect(shell.seqs).toHaveLength(256);
     shell.ack(100);
-    await until(() => shell.seqs.length === 356);
+    await eventually("the shell to have 356 events", () => shell.seqs.length === 356);
   });
 
   test("after a broken connection sends again exactly what was not acknowledged", async () => {
     shell.acknowledge = false;
     fill(10);
     publisher.start();
-    await until(() => shell.seqs.length === 10);
+    await eventually("the shell to have 10 events", () => shell.seqs.length === 10);
     shell.ack(4);
-    await until(() => spool.size === 6);
+    await eventually("a spool of 6", () => spool.size === 6);
     shell.drop();
     fill(2);
-    await until(() => shell.seqs.length === 18);
+    await eventually("the shell to have 18 events", () => shell.seqs.length === 18);
     expect(shell.seqs.slice(10)).toEqual(numbers(5, 12));
   });
 
@@ -162,7 +159,7 @@ describe("Publisher", () => {
     await systemClock.sleep(50);
     expect(spool.size).toBe(300);
     shell.up = true;
-    await until(() => shell.seqs.length === 300);
+    await eventually("the shell to have 300 events", () => shell.seqs.length === 300);
     expect(shell.seqs).toEqual(numbers(1, 300));
   });
 

@@ -8,7 +8,7 @@ import type { Clock } from "../clock.js";
 import type { Spool } from "./spool.js";
 
 /** SPEC 5.3. */
-export const HEARTBEAT_MS = 30_000;
+const HEARTBEAT_MS = 30_000;
 /** Events sent and not acknowledged; more wait on disk. */
 const WINDOW = 256;
 /** Acknowledged events are forgotten this much later, many at a time; each deletion waits for the disk. */

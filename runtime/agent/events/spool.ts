@@ -11,7 +11,7 @@ import { timestamp, type Clock } from "../clock.js";
 /** In the agent's folder of events. */
 export const SPOOL_FILE = "spool.db";
 /** The most events that wait on disk (SPEC 5.3). */
-export const SPOOL_LIMIT = 10_000;
+const SPOOL_LIMIT = 10_000;
 
 /** What was last reported of a session's container, kept beside the events so that both change in one step. */
 export interface Observed {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { eventually } from "../../../test/support/door.js";
+import { eventually } from "../../../test/support/eventually.js";
 import { tempDir } from "../../../test/support/keys.js";
 import { newSessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";

@@ -7,13 +7,13 @@ import type { Log } from "../../protocol/log.js";
 import { isMissing, writeWhole } from "../../protocol/files.js";
 
 /** A process, told apart from a later one with the same number. */
-export const ProcessMark = z.object({
+const ProcessMark = z.object({
   pid: z.int().min(0),
   /** Clock ticks from boot to its start: field 22 of /proc/PID/stat (proc_pid_stat(5)). */
   started: z.string(),
   boot_id: z.string(),
 });
-export type ProcessMark = z.infer<typeof ProcessMark>;
+type ProcessMark = z.infer<typeof ProcessMark>;
 
 /** What is known of operations' processes; tests bring their own. */
 export interface LockOwners {

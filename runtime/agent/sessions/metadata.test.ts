@@ -2,9 +2,10 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { sampleMetadata } from "../../../test/support/samples.js";
 import { newSessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
-import { MetadataStore, type Metadata } from "./metadata.js";
+import { MetadataStore } from "./metadata.js";
 
 let folder: string;
 beforeEach(() => {
@@ -12,29 +13,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-function metadata(change: Partial<Metadata> = {}): Metadata {
-  return {
-    id: newSessionId(),
-    name: "one",
-    port: 0,
-    protocol: "tcp",
-    dns_name: null,
-    public: false,
-    docker: false,
-    restart_to_apply: false,
-    limits: {},
-    created_at: "2026-11-21T12:00:00.000Z",
-    last_accessed_at: "2026-11-21T12:00:00.000Z",
-    request_id: "request-1",
-    started_before: false,
-    ...change,
-  };
-}
-
 describe("MetadataStore", () => {
   test("keeps sessions across a restart, in files that only their owner can read", async () => {
     const store = await MetadataStore.open(folder, silentLog);
-    const one = metadata({ port: 1001 });
+    const one = sampleMetadata({ port: 1001 });
     await store.put(one);
     expect(statSync(join(folder, `${one.id}.json`)).mode & 0o777).toBe(0o600);
     expect((await MetadataStore.open(folder, silentLog)).all()).toEqual([one]);
@@ -44,14 +26,14 @@ describe("MetadataStore", () => {
     writeFileSync(join(folder, "x.json.abc.part"), "{");
     const store = await MetadataStore.open(folder, silentLog);
     await store.tidy();
-    const one = metadata();
+    const one = sampleMetadata();
     await store.put(one);
     expect(readdirSync(folder)).toEqual([`${one.id}.json`]);
   });
 
   test("applies updates one after another, so none is lost", async () => {
     const store = await MetadataStore.open(folder, silentLog);
-    const one = metadata();
+    const one = sampleMetadata();
     await store.put(one);
     await Promise.all([
       store.update(one.id, { started_before: true }),
@@ -65,7 +47,7 @@ describe("MetadataStore", () => {
 
   test("does not bring a removed session back by an update that comes late", async () => {
     const store = await MetadataStore.open(folder, silentLog);
-    const one = metadata();
+    const one = sampleMetadata();
     await store.put(one);
     await Promise.all([store.remove(one.id), store.update(one.id, { name: "two" })]);
     expect(store.get(one.id)).toBeUndefined();
@@ -73,8 +55,8 @@ describe("MetadataStore", () => {
   });
 
   test("leaves files alone that it cannot understand, and says which", async () => {
-    const good = metadata();
-    const stranger = metadata();
+    const good = sampleMetadata();
+    const stranger = sampleMetadata();
     writeFileSync(join(folder, `${good.id}.json`), JSON.stringify(good));
     writeFileSync(join(folder, "broken.json"), '{"id":');
     writeFileSync(join(folder, `${newSessionId()}.json`), JSON.stringify(stranger));

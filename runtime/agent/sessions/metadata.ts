@@ -9,7 +9,7 @@ import { isMissing, syncFolder, writeWhole } from "../../protocol/files.js";
  * Where a session stands between two agents. `moving`: it is being sent, and stays here unless that ends well. `moved`: the
  * other agent has it; what is here is disabled until it is forgotten. `arrived`: it came with that transfer.
  */
-export const Transfer = z.discriminatedUnion("state", [
+const Transfer = z.discriminatedUnion("state", [
   z.object({
     state: z.enum(["moving", "moved"]),
     id: z.uuid(),
@@ -20,7 +20,7 @@ export const Transfer = z.discriminatedUnion("state", [
   }),
   z.object({ state: z.literal("arrived"), id: z.uuid(), from: AgentId, since: Timestamp }),
 ]);
-export type Transfer = z.infer<typeof Transfer>;
+type Transfer = z.infer<typeof Transfer>;
 
 /** What the agent keeps of a session; a file of its own, which no container can write. */
 export const Metadata = z.object({

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../../test/support/hostile.js";
+import { sampleMetadata } from "../../../test/support/samples.js";
 import { newSessionId, SessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { containerName } from "../containers/spec.js";
@@ -28,21 +29,6 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-const metadata = (change: object = {}): Metadata =>
-  Metadata.parse({
-    id: newSessionId(),
-    name: "one",
-    port: 0,
-    protocol: "tcp",
-    dns_name: null,
-    limits: {},
-    created_at: "2026-11-21T12:00:00.000Z",
-    last_accessed_at: "2026-11-21T12:00:00.000Z",
-    request_id: "request-1",
-    started_before: false,
-    ...change,
-  });
-
 test("no id but a session's becomes a path, and a session's own path is right below its folder", async () => {
   const homes = new Homes(home, { uid: process.getuid!(), gid: process.getgid!() });
   const store = await MetadataStore.open(sessions, silentLog);
@@ -58,7 +44,7 @@ test("no id but a session's becomes a path, and a session's own path is right be
       await expect(homes.prepare(id)).rejects.toThrow();
       await expect(homes.remove(id)).rejects.toThrow();
       await expect(homes.discard(id)).rejects.toThrow();
-      await expect(store.put({ ...metadata(), id })).rejects.toThrow();
+      await expect(store.put({ ...sampleMetadata(), id })).rejects.toThrow();
       await expect(store.remove(id)).rejects.toThrow();
     }),
     { numRuns: 200 },
@@ -79,7 +65,7 @@ test("metadata of any content is a session that keeps the rules, or left alone a
         fc.boolean(),
       )
       .map(([change, keepId]) => {
-        const whole = { ...metadata(), ...change };
+        const whole = { ...sampleMetadata(), ...change };
         return JSON.stringify(keepId ? { ...whole, id: undefined } : whole);
       }),
   );

@@ -8,7 +8,7 @@ export interface PortUse {
 }
 
 /** Where -1 begins to look (SPEC 6.1). */
-export const FIRST_FREE_PORT = 1001;
+const FIRST_FREE_PORT = 1001;
 
 /**
  * The port a new session gets: 0 stays 0 (none), -1 becomes the first free one from 1001 up, any other must be free. Throws

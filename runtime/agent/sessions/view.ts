@@ -9,7 +9,7 @@ export type ContainerKnowledge = { container: ContainerState | null } | { error:
 /** What a running status says of its CLI. */
 export type RunningActivity = Pick<Extract<SessionStatus, { state: "running" }>, "activity" | "starting">;
 
-export function sessionStatus(
+function sessionStatus(
   known: ContainerKnowledge,
   held: Held | undefined,
   attached: number,

@@ -21,7 +21,7 @@ export interface Tar {
  * times to the nanosecond, extended attributes and ACLs. Of a home that is `changing`, files that vanished meanwhile are left out. With an
  * `owner`, everything is that one's. Pure.
  */
-export function packArgv(root: string, changing: boolean, owner?: { uid: number; gid: number }): string[] {
+function packArgv(root: string, changing: boolean, owner?: { uid: number; gid: number }): string[] {
   return [
     "tar",
     "--create",
@@ -47,7 +47,7 @@ export function packArgv(root: string, changing: boolean, owner?: { uid: number;
  * Unpacks into a folder that is empty. GNU tar lets nothing out of it: leading slashes are cut off, `..` is refused, and a
  * link that leads elsewhere is made last, so that no member is written through it. Pure.
  */
-export function unpackArgv(root: string): string[] {
+function unpackArgv(root: string): string[] {
   return [
     "tar",
     "--extract",

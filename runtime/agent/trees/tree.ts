@@ -101,7 +101,7 @@ export async function treeDigest(root: string, tree: Tree, signal?: AbortSignal)
 }
 
 /** The bytes of an entry's path below the root. */
-export function absolute(root: string, path: string): Buffer {
+function absolute(root: string, path: string): Buffer {
   return Buffer.concat([Buffer.from(`${root}/`), Buffer.from(path, "latin1")]);
 }
 

@@ -6,7 +6,7 @@ import { writeLine } from "../ndjson.js";
 /** One frame carries at most so much. */
 export const MAX_FRAME_BYTES = 256 * 1024;
 /** A peer that takes or sends nothing for so long is gone. */
-export const STALL_MS = 60_000;
+const STALL_MS = 60_000;
 
 const HEADER_BYTES = 12;
 /** A trailer names 100 skipped files at most, of 4 KiB each. */

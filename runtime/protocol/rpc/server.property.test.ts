@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { once } from "node:events";
 import { duplexPair, type Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../../test/support/eventually.js";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../../test/support/hostile.js";
 import { isErrorCode, newAgentId, SessionId } from "../../domain/index.js";
 import { silentLog, type Log } from "../log.js";
@@ -163,22 +164,17 @@ function channel(requestTimeoutMs: number): { client: Duplex; answers: Answer[] 
   return { client, answers };
 }
 
-const until = async (condition: () => boolean): Promise<void> => {
-  for (let i = 0; i < 500 && !condition(); i += 1) await sleep(10);
-  expect(condition()).toBe(true);
-};
-
 test("a request that never ends is told so, once, and the next one is served", async () => {
   const { client, answers } = channel(50);
   client.write('{"id":1,"op":"pi');
-  await until(() => answers.length > 0);
+  await eventually("answer 1", () => answers.length > 0);
   expect(answers).toEqual([expect.objectContaining({ ok: false, code: "TIMEOUT" })]);
   for (let i = 0; i < 10; i += 1) {
     client.write("more ");
     await sleep(20);
   }
   client.write('\n{"id":2,"op":"ping"}\n');
-  await until(() => answers.length > 1);
+  await eventually("answer 2", () => answers.length > 1);
   expect(answers[1]).toMatchObject({ id: 2, ok: true });
   client.end();
 });
@@ -188,9 +184,9 @@ test("a line without end is told to be too long while it still comes, once", asy
   const piece = Buffer.alloc(64 * 1024, "x");
   for (let sent = 0; sent < 8 * MAX_LINE_BYTES; sent += piece.length)
     if (!client.write(piece)) await once(client, "drain");
-  await until(() => answers.length > 0);
+  await eventually("answer 1", () => answers.length > 0);
   client.write('\n{"id":2,"op":"ping"}\n');
-  await until(() => answers.length > 1);
+  await eventually("answer 2", () => answers.length > 1);
   expect(answers).toMatchObject([
     { ok: false, code: "LINE_TOO_LONG" },
     { id: 2, ok: true },

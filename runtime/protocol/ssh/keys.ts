@@ -14,11 +14,6 @@ export function fingerprintOfBlob(blob: Buffer): string {
   return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
 }
 
-/** The same, of an OpenSSH public key line. */
-export function fingerprint(publicKeyLine: string): string {
-  return fingerprintOfBlob(parsePublicKey(publicKeyLine).blob);
-}
-
 /** An OpenSSH public key line, ed25519 only. @throws ConvocateError BAD_REQUEST when it is not one. */
 export function parsePublicKey(line: string): PublicKey {
   const [type, encoded, ...comment] = line.trim().split(/\s+/);
@@ -56,16 +51,4 @@ export function parsePrivateKey(text: string): ParsedKey {
     );
   }
   return key;
-}
-
-/** A new ed25519 key pair, both as OpenSSH texts. Made again when it cannot be read back (mscdex/ssh2 #1513). */
-export function newKeyPair(comment: string): { privateKey: string; publicKey: string } {
-  for (;;) {
-    const pair = ssh2.utils.generateKeyPairSync("ed25519", { comment });
-    const parsed = ssh2.utils.parseKey(pair.private);
-    if (parsed instanceof Error) continue;
-    const publicKey = pair.public.trim();
-    if (!parsed.getPublicSSH().equals(parsePublicKey(publicKey).blob)) continue;
-    return { privateKey: pair.private, publicKey: publicKey.includes(comment) ? publicKey : `${publicKey} ${comment}` };
-  }
 }

@@ -4,7 +4,7 @@ import type { Log } from "../log.js";
 import type { SshConnection } from "./types.js";
 
 /** Redial after 1 s to 30 s, doubling, with jitter; from the start again once a connection stayed up (SPEC 5). */
-export const BACKOFF = { firstMs: 1000, maxMs: 30_000, stayedUpMs: 10_000 } as const;
+const BACKOFF = { firstMs: 1000, maxMs: 30_000, stayedUpMs: 10_000 } as const;
 
 /** How long to wait before redial `attempt` (0 the first): 50 to 100% of the doubling step, so that many do not come at once. */
 export function backoffMs(attempt: number, random: () => number = Math.random): number {

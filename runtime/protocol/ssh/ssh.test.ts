@@ -5,12 +5,13 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../../test/support/eventually.js";
 import ssh2 from "ssh2";
 import { startProxy } from "../../../test/support/proxy.js";
 import { silentLog } from "../log.js";
 import { readFirstLine } from "../ndjson.js";
 import { dial } from "./client.js";
-import { fingerprint, newKeyPair } from "./keys.js";
+import { fingerprint, newKeyPair } from "../../../test/support/keys.js";
 import { backoffMs, Link } from "./link.js";
 import { serveSsh } from "./server.js";
 import type { ServeOptions, SshServer } from "./types.js";
@@ -228,9 +229,7 @@ test("a link comes up again after its connection broke", async () => {
     log: silentLog,
   });
   link.start();
-  const until = async (n: number): Promise<void> => {
-    for (let i = 0; ups < n && i < 500; i++) await sleep(20);
-  };
+  const until = (n: number): Promise<true> => eventually(`connection ${n}`, () => ups >= n);
   await until(1);
   connectionOf?.close();
   await until(2);

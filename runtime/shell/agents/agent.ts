@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import {
   ConvocateError,
+  formatAddress,
   SUBSYSTEM,
   toConvocateError,
   type AgentId,
@@ -14,7 +15,7 @@ import { dial } from "../../protocol/ssh/client.js";
 import { Link } from "../../protocol/ssh/link.js";
 import type { SshConnection } from "../../protocol/ssh/types.js";
 import type { AgentView } from "../cluster.js";
-import { formatAddress, type AgentEntry } from "./registry.js";
+import type { AgentEntry } from "./registry.js";
 
 /** Deadline of questions, and of operations that stop containers (10 s of grace among them). */
 export const QUESTION_TIMEOUT_MS = 10_000;

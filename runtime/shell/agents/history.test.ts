@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, keyFiles, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { keyFiles, tempDir } from "../../../test/support/keys.js";
 import { AgentId, SUBSYSTEM, type AgentEvent } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { readLines } from "../../protocol/ndjson.js";
@@ -100,14 +101,14 @@ test("20 agents that reconnect together over a restart: each event once, in orde
       if (item.kind === "event") followed.push(item.event);
   })();
   const sent = await Promise.all(AGENTS.map((id) => send(first, id, 1)));
-  await eventually(() => sent.some(({ acked }) => acked() > 20), "under way", 30_000);
+  await eventually("under way", () => sent.some(({ acked }) => acked() > 20), { timeoutMs: 30_000 });
   await first[Symbol.asyncDispose]();
 
   const second = await start();
   const again = await Promise.all(AGENTS.map((id, at) => send(second, id, (sent[at]?.acked() ?? 0) + 1)));
-  await eventually(() => again.every(({ acked }) => acked() === EACH), "all acknowledged", 60_000);
+  await eventually("all acknowledged", () => again.every(({ acked }) => acked() === EACH), { timeoutMs: 60_000 });
   expectEach(await collect({ since: new Date(0) }));
-  await eventually(() => followed.length >= AGENTS.length * EACH, "followed", 30_000);
+  await eventually("followed", () => followed.length >= AGENTS.length * EACH, { timeoutMs: 30_000 });
   told.abort();
   await following;
   expectEach(followed);
@@ -117,7 +118,7 @@ test("the newest few are the last that came, and without convocate-status there 
   const service = await start();
   const [id] = AGENTS;
   const agent = await send(service, id!, 1);
-  await eventually(() => agent.acked() === EACH, "acknowledged", 30_000);
+  await eventually("acknowledged", () => agent.acked() === EACH, { timeoutMs: 30_000 });
   expect((await collect({ limit: 3 })).map(({ seq }) => seq)).toEqual([EACH - 2, EACH - 1, EACH]);
   await service[Symbol.asyncDispose]();
   await expect(collect()).rejects.toMatchObject({

@@ -2,10 +2,10 @@ import { expect, test } from "@jest/globals";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
+import { eventually } from "../../../test/support/eventually.js";
 import { newAgentId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
-import { newKeyPair } from "../../protocol/ssh/keys.js";
+import { newKeyPair } from "../../../test/support/keys.js";
 import { serveSsh } from "../../protocol/ssh/server.js";
 import { keepConnections } from "./keep.js";
 
@@ -29,9 +29,7 @@ test("every registered agent has a connection of the shell's, and none once it i
   await writeFile(join(folder, "agent-host"), `127.0.0.1:${server.port}\n`);
   await writeFile(join(folder, "host_key.pub"), `${host.publicKey}\n`);
   await writeFile(join(folder, "shell_to_agent_ed25519_key"), shell.privateKey);
-  const saw = async (count: number): Promise<void> => {
-    for (let i = 0; i < 500 && seen.length < count; i++) await sleep(20);
-  };
+  const saw = (count: number): Promise<true> => eventually(`connection ${count}`, () => seen.length >= count);
   await using _kept = await keepConnections({ directory: join(dir, "agents"), log: silentLog });
   await saw(1);
   expect(seen).toEqual(["connected"]);

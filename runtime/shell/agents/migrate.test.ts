@@ -15,9 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { leaveFormer } from "../../../test/agent/former-host.js";
 import { TransferAgent } from "../../../test/agent/transfer-agent.js";
 import { FormerHome } from "../../agent/adoption/index.js";
-import { ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
+import { ConvocateError, type SessionId } from "../../domain/index.js";
 import { migrateOrphan } from "./migrate.js";
 import type { TransferPeer } from "./transfer.js";
 
@@ -42,24 +43,16 @@ afterEach(async () => {
 });
 
 /** A session's directory as an earlier release left it, open to all, with what its user did as root in it. */
-function leave(change: object = {}, uuid: SessionId = newSessionId()): SessionId {
-  const folder = join(home, uuid);
+function leave(change: Record<string, unknown> = {}, uuid?: SessionId): SessionId {
+  const left = leaveFormer(home, { created_at: "2025-01-02T03:04:05.123456789Z", ...change }, uuid);
+  const folder = join(home, left);
   mkdirSync(join(folder, "src/deep"), { recursive: true });
-  const former = {
-    uuid,
-    name: "old",
-    created_at: "2025-01-02T03:04:05.123456789Z",
-    port: 0,
-    protocol: "tcp",
-    ...change,
-  };
-  writeFileSync(join(folder, "session.json"), JSON.stringify(former));
   writeFileSync(join(folder, "src/deep/file"), "text".repeat(50_000));
   writeFileSync(join(folder, "-odd\nname"), "odd");
   symlinkSync("/nowhere", join(folder, "dangling"));
   mkdirSync(join(folder, "closed"), { mode: 0o500 });
   chmodSync(folder, 0o755);
-  return uuid;
+  return left;
 }
 
 const owner = { uid: process.getuid!() || 1, gid: process.getgid!() || 1 };

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, keyFiles, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { keyFiles, tempDir } from "../../../test/support/keys.js";
 import { startProxy } from "../../../test/support/proxy.js";
 import { AgentId, type AgentStatus } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
@@ -76,7 +77,7 @@ describe("a cluster", () => {
     expect(one.calls).toEqual(["ping", "list"]);
 
     await two.start();
-    await eventually(() => names(cluster).includes("third"), "the agent that came up later");
+    await eventually("the agent that came up later", () => names(cluster).includes("third"));
   });
 
   test("one hung agent does not hold up the others, and its sessions stay known as not reachable", async () => {
@@ -93,9 +94,8 @@ describe("a cluster", () => {
     await cluster.refresh({ timeoutMs: 500 });
     expect(performance.now() - before).toBeLessThan(10_000);
     expect(names(cluster)).toEqual(["first", "second", "third"]);
-    await eventually(
-      () => cluster.sessions().some((view) => view.session.name === "second" && !view.reachable),
-      "marked",
+    await eventually("marked", () =>
+      cluster.sessions().some((view) => view.session.name === "second" && !view.reachable),
     );
   });
 
@@ -105,10 +105,10 @@ describe("a cluster", () => {
     const cluster = await open();
     await cluster.refresh();
     await agent.stop();
-    await eventually(() => cluster.sessions()[0]?.reachable === false, "not reachable");
+    await eventually("not reachable", () => cluster.sessions()[0]?.reachable === false);
     expect(names(cluster)).toEqual(["first"]);
     await agent.start();
-    await eventually(() => cluster.sessions()[0]?.reachable === true, "reachable again", 20_000);
+    await eventually("reachable again", () => cluster.sessions()[0]?.reachable === true, { timeoutMs: 20_000 });
   });
 
   test("follows the folder of agents: one added, one taken away", async () => {
@@ -116,11 +116,11 @@ describe("a cluster", () => {
     const cluster = await open();
     await cluster.refresh();
     const two = await startAgent(B, "agent-2");
-    await eventually(() => connected(cluster, B), "added", 5000);
+    await eventually("added", () => connected(cluster, B), { timeoutMs: 5000 });
     one.unregister(agentKeys());
-    await eventually(() => cluster.agents().length === 1, "taken away", 5000);
+    await eventually("taken away", () => cluster.agents().length === 1, { timeoutMs: 5000 });
     expect(cluster.agents()[0]?.name).toBe(two.name);
-    await eventually(() => one.attached === 0, "its connection closed");
+    await eventually("its connection closed", () => one.attached === 0);
   });
 
   test("a folder that is half written harms nobody and works once it is complete", async () => {
@@ -131,7 +131,7 @@ describe("a cluster", () => {
     await cluster.refresh();
     expect(cluster.agents().map((agent) => agent.id)).toEqual([A]);
     two.register(agentKeys());
-    await eventually(() => connected(cluster, B), "complete", 5000);
+    await eventually("complete", () => connected(cluster, B), { timeoutMs: 5000 });
   });
 
   test("its own operations show at once, and errors carry the agent's code and name", async () => {
@@ -199,7 +199,7 @@ describe("a cluster", () => {
         log: silentLog,
       }),
     );
-    await eventually(() => cluster.agents()[0]?.heard?.connection === "connected", "heard", 5000);
+    await eventually("heard", () => cluster.agents()[0]?.heard?.connection === "connected", { timeoutMs: 5000 });
     const session = agent.addSession("made-elsewhere");
     feed.publish({
       kind: "event",
@@ -213,9 +213,9 @@ describe("a cluster", () => {
         data: {},
       },
     });
-    await eventually(() => names(cluster).includes("made-elsewhere"), "listed again", 3000);
+    await eventually("listed again", () => names(cluster).includes("made-elsewhere"), { timeoutMs: 3000 });
     await feed.close();
-    await eventually(() => cluster.agents()[0]?.heard === null, "heard no more");
+    await eventually("heard no more", () => cluster.agents()[0]?.heard === null);
   });
 
   test("an agent that never answered shows what convocate-status knows it listed last, until it lists itself", async () => {
@@ -240,7 +240,7 @@ describe("a cluster", () => {
     agent.sessions.clear();
     agent.addSession("after");
     await agent.start();
-    await eventually(() => String(names(cluster)) === "after", "its own list", 20_000);
+    await eventually("its own list", () => String(names(cluster)) === "after", { timeoutMs: 20_000 });
   });
 
   test("a wrong host key shows with both fingerprints, and is never worked around", async () => {
@@ -265,7 +265,7 @@ describe("a cluster", () => {
     cluster.subscribe(() => (told += 1));
     for (let i = 0; i < 5; i += 1) agent.addSession(`s${i}`);
     await cluster.refresh();
-    await eventually(() => told > 0, "told");
+    await eventually("told", () => told > 0);
     expect(told).toBeLessThan(4);
     await cluster[Symbol.asyncDispose]();
     const before = told;

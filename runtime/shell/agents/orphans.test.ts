@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { leaveFormer } from "../../../test/agent/former-host.js";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
 import { tempDir } from "../../../test/support/keys.js";
-import { AgentId, newSessionId, statusCharacter } from "../../domain/index.js";
+import { AgentId, newSessionId, statusCharacter, type SessionId } from "../../domain/index.js";
 import type { Cluster } from "../cluster.js";
 import { openCluster } from "./open.js";
 
@@ -35,20 +36,8 @@ async function open(): Promise<Cluster> {
   return cluster;
 }
 
-function orphan(change: Record<string, unknown> = {}, id = newSessionId()) {
-  mkdirSync(join(home, id));
-  const former = {
-    uuid: id,
-    name: "old",
-    port: 1003,
-    protocol: "udp",
-    dns_name: "old.example",
-    created_at: "2025-01-02T03:04:05.123456789+01:00",
-    last_accessed: "2025-02-03T04:05:06Z",
-  };
-  writeFileSync(join(home, id, "session.json"), JSON.stringify({ ...former, ...change }));
-  return id;
-}
+const orphan = (change: Record<string, unknown> = {}, id?: SessionId): SessionId =>
+  leaveFormer(home, { port: 1003, protocol: "udp", dns_name: "old.example", ...change }, id);
 
 test("a former session's directory is listed as an orphan, what only looks like one is not", async () => {
   const id = orphan();

@@ -1,6 +1,6 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { AGENT_PORT, AgentId, agentKeyFiles, ConvocateError } from "../../domain/index.js";
+import { AGENT_PORT, AgentId, agentKeyFiles, ConvocateError, parseAddress } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 
 /** What the shell needs to dial one agent, as provisioning left it in `agent-keys/<agent-id>/`. */
@@ -18,26 +18,6 @@ export interface AgentEntry {
 /** SPEC: directory changes are live within 2 s. */
 const POLL_MS = 1000;
 
-/** `host[:port]`, IPv6 in brackets when a port follows. @throws ConvocateError BAD_REQUEST when it is neither. */
-export function parseAddress(text: string): { host: string; port: number } {
-  const line = text.trim();
-  const match = /^(?:\[([0-9A-Za-z.:%_-]+)\]|([0-9A-Za-z._-]+))(?::([0-9]{1,5}))?$/.exec(line);
-  const host =
-    match?.[1] ?? match?.[2] ?? (/^[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*$/.test(line) ? line : undefined);
-  const port = match?.[3] === undefined ? AGENT_PORT : Number(match[3]);
-  if (!host || port < 1 || port > 65535)
-    throw new ConvocateError(
-      "BAD_REQUEST",
-      `not an address: ${JSON.stringify(line.slice(0, 100))}; expected host[:port]`,
-    );
-  return { host, port };
-}
-
-/** `host:port`, an IPv6 host in brackets. */
-export function formatAddress({ host, port }: { host: string; port: number }): string {
-  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
 async function readEntry(directory: string, id: AgentId): Promise<AgentEntry> {
   const read = (name: string): Promise<string> => readFile(join(directory, id, name), "utf8");
   const [host, name, privateKey, hostKey] = await Promise.all([
@@ -49,7 +29,12 @@ async function readEntry(directory: string, id: AgentId): Promise<AgentEntry> {
     read(agentKeyFiles.privateKey),
     read(agentKeyFiles.hostKey),
   ]);
-  return { id, name: name.trim() || id, ...parseAddress(host), privateKey, hostKey: hostKey.trim() };
+  const address = parseAddress(host, AGENT_PORT);
+  if (!address) {
+    const shown = JSON.stringify(host.trim().slice(0, 100));
+    throw new ConvocateError("BAD_REQUEST", `not an address: ${shown}; expected host[:port]`);
+  }
+  return { id, name: name.trim() || id, ...address, privateKey, hostKey: hostKey.trim() };
 }
 
 /**

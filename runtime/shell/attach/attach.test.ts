@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globals";
 import { PassThrough } from "node:stream";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
-import { eventually, keyFiles, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { keyFiles, tempDir } from "../../../test/support/keys.js";
 import { startProxy, type Proxy } from "../../../test/support/proxy.js";
 import { AgentId, type Session } from "../../domain/index.js";
 import { dial } from "../../protocol/ssh/client.js";
@@ -76,17 +77,17 @@ function counted(from: number, to: number): string {
 }
 
 const shown = (terminal: FakeTerminal): Promise<unknown> =>
-  eventually(() => terminal.shown.includes("screen of"), "screen");
+  eventually("screen", () => terminal.shown.includes("screen of"));
 const detach = (terminal: FakeTerminal): void => void terminal.input.write(agent.detachKey);
 
 describe("an attach", () => {
   test("carries what is typed, shows the screen, follows the window, and ends with tmux's detach", async () => {
     const terminal = fakeTerminal();
     const outcome = attach(terminal);
-    await eventually(() => terminal.shown.includes(`screen of ${session.id}`), "screen");
+    await eventually("screen", () => terminal.shown.includes(`screen of ${session.id}`));
     terminal.input.write("hello");
     terminal.resize({ cols: 90, rows: 30 });
-    await eventually(() => agent.typed === "hello" && agent.windows.length > 0, "input and window");
+    await eventually("input and window", () => agent.typed === "hello" && agent.windows.length > 0);
     expect(agent.headers[0]).toMatchObject({ id: session.id, cols: 120, rows: 40, mode: "rw", term: "xterm-256color" });
     expect(agent.windows).toEqual([{ cols: 90, rows: 30 }]);
     detach(terminal);
@@ -99,7 +100,7 @@ describe("an attach", () => {
     const outcome = attach(terminal);
     let typed = "";
     for (let round = 0; round < 6; round += 1) {
-      await eventually(() => terminal.shown.split("screen of").length === round + 2, `screen ${round + 1}`);
+      await eventually(`screen ${round + 1}`, () => terminal.shown.split("screen of").length === round + 2);
       proxy.cutAfterClientBytes(500 + round * 377);
       const broke = (): boolean => terminal.shown.split("reconnecting").length === round + 2;
       for (let i = 0; !broke() && i < 400; i += 1) {
@@ -110,7 +111,7 @@ describe("an attach", () => {
       }
       expect(broke()).toBe(true);
     }
-    await eventually(() => agent.typed.length >= typed.length, "all input", 20_000);
+    await eventually("all input", () => agent.typed.length >= typed.length, { timeoutMs: 20_000 });
     expect(agent.typed).toBe(typed);
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
@@ -124,14 +125,16 @@ describe("an attach", () => {
     await shown(terminal);
     let typed = "";
     for (let round = 0; round < 2; round += 1) {
-      await eventually(() => terminal.shown.split("screen of").length === round + 2, `screen ${round + 1}`);
+      await eventually(`screen ${round + 1}`, () => terminal.shown.split("screen of").length === round + 2);
       proxy.cutAfterClientBytes(700);
       const text = counted(round * 1000, round * 1000 + 300);
       typed += text;
       for (const piece of text.match(/.{1,50}/g) ?? []) terminal.input.write(piece);
-      await eventually(() => terminal.shown.split("reconnecting").length === round + 2, "the word", 15_000);
+      await eventually("the word", () => terminal.shown.split("reconnecting").length === round + 2, {
+        timeoutMs: 15_000,
+      });
     }
-    await eventually(() => agent.typed.length >= typed.length, "all input", 20_000);
+    await eventually("all input", () => agent.typed.length >= typed.length, { timeoutMs: 20_000 });
     expect(agent.typed).toBe(typed);
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
@@ -142,12 +145,12 @@ describe("an attach", () => {
     const outcome = attach(terminal);
     await shown(terminal);
     proxy.cut();
-    await eventually(() => terminal.shown.includes("reconnecting to agent-1…"), "the word");
+    await eventually("the word", () => terminal.shown.includes("reconnecting to agent-1…"));
     terminal.input.write("typed in the dark");
     await new Promise((resolve) => setTimeout(resolve, 4000));
     proxy.mend();
     const back = performance.now();
-    await eventually(() => agent.typed === "typed in the dark", "input", 5000);
+    await eventually("input", () => agent.typed === "typed in the dark", { timeoutMs: 5000 });
     expect(performance.now() - back).toBeLessThan(5000);
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
@@ -159,10 +162,10 @@ describe("an attach", () => {
     await shown(terminal);
     proxy.stall();
     terminal.input.write("swallowed, ");
-    await eventually(() => terminal.shown.includes("reconnecting"), "the word", 15_000);
+    await eventually("the word", () => terminal.shown.includes("reconnecting"), { timeoutMs: 15_000 });
     terminal.input.write("and more");
     proxy.mend();
-    await eventually(() => agent.typed === "swallowed, and more", "input", 10_000);
+    await eventually("input", () => agent.typed === "swallowed, and more", { timeoutMs: 10_000 });
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
   });
@@ -173,15 +176,15 @@ describe("an attach", () => {
     const outcome = attach(terminal);
     await shown(terminal);
     terminal.input.write("before ");
-    await eventually(() => agent.typed === "before ", "input");
+    await eventually("input", () => agent.typed === "before ");
     await agent.stop({ amnesia: true });
-    await eventually(() => terminal.shown.includes("reconnecting"), "the word");
+    await eventually("the word", () => terminal.shown.includes("reconnecting"));
     terminal.input.write("after");
     agent.acknowledge = true;
     await agent.start();
-    await eventually(() => agent.typed.includes("after"), "input");
+    await eventually("input", () => agent.typed.includes("after"));
     terminal.input.write(" more");
-    await eventually(() => agent.typed.includes("more"), "input");
+    await eventually("input", () => agent.typed.includes("more"));
     expect(agent.typed).toBe("before after more");
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
@@ -192,9 +195,9 @@ describe("an attach", () => {
     const outcome = attach(terminal);
     await shown(terminal);
     terminal.input.write("\x03");
-    await eventually(() => agent.typed === "\x03", "input");
+    await eventually("input", () => agent.typed === "\x03");
     proxy.cut();
-    await eventually(() => terminal.shown.includes("reconnecting"), "the word");
+    await eventually("the word", () => terminal.shown.includes("reconnecting"));
     terminal.input.write("\x03");
     expect(await outcome).toMatchObject({ kind: "failed", error: { code: "INTERRUPTED" } });
   });
@@ -244,10 +247,10 @@ describe("an attach", () => {
     const outcome = attach(terminal, { signal: controller.signal });
     await shown(terminal);
     agent.show("\x1b[?1049h\x1b[?1006h\x1b[?25l half a sequence \x1b[38;5");
-    await eventually(() => terminal.shown.includes("half a sequence"), "output");
+    await eventually("output", () => terminal.shown.includes("half a sequence"));
     controller.abort();
     expect((await outcome).kind).toBe("failed");
-    await eventually(() => agent.attached === 0, "channel closed");
+    await eventually("channel closed", () => agent.attached === 0);
     const after = terminal.shown.slice(terminal.shown.indexOf("38;5") + 4);
     for (const undo of ["\x1b[?1049l", "\x1b[?1006l", "\x1b[?2004l", "\x1b[?25h", "\x1b[=0u"])
       expect(after).toContain(undo);
@@ -261,13 +264,13 @@ describe("an attach", () => {
     await shown(terminal);
     const piece = Buffer.alloc(64 * 1024, "x");
     for (let i = 0; i < 40; i += 1) terminal.input.write(piece);
-    await eventually(() => terminal.input.isPaused(), "paused");
+    await eventually("paused", () => terminal.input.isPaused());
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(agent.typed.length).toBeLessThan(1024 * 1024 + 2 * 64 * 1024);
     agent.acknowledge = true;
     proxy.cut();
     proxy.mend();
-    await eventually(() => agent.typed.length === 40 * 64 * 1024, "all input", 20_000);
+    await eventually("all input", () => agent.typed.length === 40 * 64 * 1024, { timeoutMs: 20_000 });
     detach(terminal);
     expect(await outcome).toEqual({ kind: "ended", exitStatus: 0 });
   });

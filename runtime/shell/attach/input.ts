@@ -1,5 +1,5 @@
 /** Input kept until the agent has taken it; beyond this, the terminal is not read any further. */
-export const INPUT_BUFFER_BYTES = 1024 * 1024;
+const INPUT_BUFFER_BYTES = 1024 * 1024;
 
 /**
  * What was typed and not yet taken by the session, numbered by its offset in the stream. `sent` is how far it was ever

@@ -97,7 +97,7 @@ export class AttachedTerminal implements Disposable {
  * Whether the session has left the alternate screen on. Leaving it when it is not on would move the cursor up and let the
  * shell's prompt overwrite what tmux printed last.
  */
-export class AlternateScreen {
+class AlternateScreen {
   static readonly #ON = Buffer.from(`${ESC}[?1049h`);
   static readonly #OFF = Buffer.from(`${ESC}[?1049l`);
   #tail = Buffer.alloc(0);

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { mkdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, newSessionId, type AgentEvent } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { NameAuthority } from "./authority.js";
@@ -52,7 +53,7 @@ const served = (): string[] => {
   }
 };
 const becomes = (wanted: string[]): Promise<unknown> =>
-  eventually(() => String(served()) === String(wanted), `to be served: ${wanted.join(", ")}`, 5000);
+  eventually(`to be served: ${wanted.join(", ")}`, () => String(served()) === String(wanted), { timeoutMs: 5000 });
 
 test("a name appears, moves with its agent and disappears, each written whole and told to dnsmasq", async () => {
   const names = await authority();
@@ -67,7 +68,7 @@ test("a name appears, moves with its agent and disappears, each written whole an
   await becomes(["api 192.0.2.99"]);
   names.sessionsOf(A, [{ id, dns_name: null }]);
   await becomes([]);
-  await eventually(() => reloads.length >= 4, "reloads");
+  await eventually("reloads", () => reloads.length >= 4);
   expect(reloads.at(-1)).toBe(readFileSync(path, "utf8"));
 });
 
@@ -114,7 +115,7 @@ test("what cannot be written or told is tried again until it is", async () => {
   await becomes(["web 192.0.2.1"]);
   expect(reloads).toEqual([]);
   failReload = false;
-  await eventually(() => reloads.length > 0, "told dnsmasq after all", 5000);
+  await eventually("told dnsmasq after all", () => reloads.length > 0, { timeoutMs: 5000 });
 });
 
 test("an event names a session at once; one without the name changes nothing by itself", async () => {

@@ -13,6 +13,10 @@ const at = (n: number): string =>
   new Date(Date.parse("2026-11-21T05:00:00.000Z") + n * 1000).toISOString().replace("Z", "456+00:00");
 const line = (n: number, text = `line ${n}`, session: SessionId = one): string => `${at(n)} ${session} ${text}\n`;
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, n) => from + n);
+const lines = (from: number, to: number): string =>
+  range(from, to)
+    .map((n) => line(n))
+    .join("");
 
 let dir: ReturnType<typeof tempDir>;
 beforeEach(() => {
@@ -54,34 +58,10 @@ test("a line that is still being written is not read until it is whole", async (
 });
 
 test("rotated files are gone through as far as it takes, the compressed ones when all is asked for", async () => {
-  write(
-    `${A}.log`,
-    range(8, 10)
-      .map((n) => line(n))
-      .join(""),
-  );
-  write(
-    `${A}.log.1`,
-    range(6, 8)
-      .map((n) => line(n))
-      .join(""),
-  );
-  write(
-    `${A}.log.2.gz`,
-    gzipSync(
-      range(3, 6)
-        .map((n) => line(n))
-        .join(""),
-    ),
-  );
-  write(
-    `${A}.log.10.gz`,
-    gzipSync(
-      range(0, 3)
-        .map((n) => line(n))
-        .join(""),
-    ),
-  );
+  write(`${A}.log`, lines(8, 10));
+  write(`${A}.log.1`, lines(6, 8));
+  write(`${A}.log.2.gz`, gzipSync(lines(3, 6)));
+  write(`${A}.log.10.gz`, gzipSync(lines(0, 3)));
   const texts = (from: number): string[] => range(from, 10).map((n) => `line ${n}`);
   expect(await read()).toEqual(texts(6));
   expect(await read({ whole: true })).toEqual(texts(0));

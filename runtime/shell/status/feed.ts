@@ -6,7 +6,7 @@ import type { Log } from "../../protocol/log.js";
 import { readLines, writeLine } from "../../protocol/ndjson.js";
 
 /** Unread bytes after which a reader is cut off; it connects again and starts from a fresh snapshot. */
-export const READER_BUFFER_BYTES = 4 * 1024 * 1024;
+const READER_BUFFER_BYTES = 4 * 1024 * 1024;
 const MAX_READERS = 32;
 const MAX_REQUEST_BYTES = 4096;
 

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { tempDir } from "../../../test/support/keys.js";
 import { AgentId, type AgentEvent, type FeedLine } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { Intake, type Source } from "./intake.js";
@@ -53,10 +54,10 @@ describe("a full disk", () => {
   test("acknowledges nothing, goes on telling who is alive, says so, and keeps all when there is room again", async () => {
     const from = source();
     await intake.add(from, event(1), 100);
-    await eventually(() => from.acks.includes(1), "first");
+    await eventually("first", () => from.acks.includes(1));
     store.full = true;
     await intake.add(from, event(2), 100);
-    await eventually(() => intake.storeState.state === "failing", "failing");
+    await eventually("failing", () => intake.storeState.state === "failing");
     const data = {
       name: "one",
       release: "3.0.0",
@@ -72,7 +73,7 @@ describe("a full disk", () => {
     expect(published()).toEqual([1]);
 
     store.full = false;
-    await eventually(() => from.acks.at(-1) === 3, "caught up");
+    await eventually("caught up", () => from.acks.at(-1) === 3);
     expect(published()).toEqual([1, 2, 3]);
     expect(intake.storeState).toEqual({ state: "ok" });
     expect(store.agents()).toMatchObject([{ agent_id: A, name: "one" }]);
@@ -89,7 +90,7 @@ describe("a full disk", () => {
         taken += 1;
       }
     })();
-    await eventually(() => taken === 3, "three taken, the fourth waits");
+    await eventually("three taken, the fourth waits", () => taken === 3);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(taken).toBe(3);
     ended.abort();
@@ -99,7 +100,7 @@ describe("a full disk", () => {
     store.full = false;
     const again = source();
     for (let seq = 1; seq <= 4; seq += 1) await intake.add(again, event(seq), 100);
-    await eventually(() => again.acks.at(-1) === 4, "sent again");
+    await eventually("sent again", () => again.acks.at(-1) === 4);
     expect(published()).toEqual([1, 2, 3, 4]);
   });
 });

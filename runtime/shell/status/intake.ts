@@ -4,7 +4,7 @@ import type { Presence } from "./presence.js";
 import type { StatusStore } from "./store.js";
 
 /** Events, and their bytes, that wait for a commit per channel; beyond, its reader waits and TCP holds the agent back. */
-export const PENDING_EVENTS = 1000;
+const PENDING_EVENTS = 1000;
 const PENDING_BYTES = 4 * 1024 * 1024;
 
 /** Lines committed and published in one turn; in between, readers of the feed get a chance to read. */

@@ -2,7 +2,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { eventually, keyFiles, tempDir } from "../../../test/support/keys.js";
+import { eventually } from "../../../test/support/eventually.js";
+import { keyFiles, tempDir } from "../../../test/support/keys.js";
 import { AgentId, FeedLine, SUBSYSTEM, type AgentEvent, type AgentStatus } from "../../domain/index.js";
 import { silentLog, type Log } from "../../protocol/log.js";
 import { readLines } from "../../protocol/ndjson.js";
@@ -122,12 +123,12 @@ describe("convocate-status", () => {
   test("acknowledges events once they are stored, in order, and shows them on the feed", async () => {
     const service = await start();
     const feed = reader();
-    await eventually(() => feed.lines.length > 0, "snapshot");
+    await eventually("snapshot", () => feed.lines.length > 0);
     const agent = await speak(service, A);
     agent.say(...Array.from({ length: 300 }, (_, i) => event(i + 1)));
-    await eventually(() => agent.acks.at(-1) === 300, "last ack");
+    await eventually("last ack", () => agent.acks.at(-1) === 300);
     expect(agent.acks).toEqual([...agent.acks].sort((a, b) => a - b));
-    await eventually(() => seqs(feed.lines).length === 300, "feed");
+    await eventually("feed", () => seqs(feed.lines).length === 300);
     expect(seqs(feed.lines)).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
     expect(feed.lines[0]?.kind).toBe("snapshot");
     expect(storedSeqs()).toHaveLength(300);
@@ -138,13 +139,13 @@ describe("convocate-status", () => {
     const service = await start();
     const agent = await speak(service, A);
     agent.say(event(1), event(2));
-    await eventually(() => agent.acks.at(-1) === 2, "ack");
+    await eventually("ack", () => agent.acks.at(-1) === 2);
     await service[Symbol.asyncDispose]();
 
     const again = await start();
     const back = await speak(again, A);
     back.say(event(1), event(2), event(3));
-    await eventually(() => back.acks.at(-1) === 3, "ack");
+    await eventually("ack", () => back.acks.at(-1) === 3);
     expect(storedSeqs()).toEqual([1, 2, 3]);
   });
 
@@ -158,7 +159,7 @@ describe("convocate-status", () => {
       event(9, { stream: "s2", type: "spool.dropped" }),
       event(10, { stream: "s2" }),
     );
-    await eventually(() => agent.acks.at(-1) === 10, "ack");
+    await eventually("ack", () => agent.acks.at(-1) === 10);
     expect(storedSeqs()).toEqual([1, 5, 1, 9, 10]);
     expect(logged.map((line) => line.fields["missing"])).toEqual([3]);
   });
@@ -167,7 +168,7 @@ describe("convocate-status", () => {
     const service = await start();
     const agent = await speak(service, A);
     agent.say("{broken", event(1, { agent_id: B }), '{"seq":"x"}', "x".repeat(1024 * 1024 + 1), event(2));
-    await eventually(() => agent.acks.at(-1) === 2, "ack");
+    await eventually("ack", () => agent.acks.at(-1) === 2);
     expect(storedSeqs()).toEqual([2]);
     expect(logged.filter((line) => line.fields["claimed"] === B)).toHaveLength(1);
     expect(logged.filter((line) => line.message.startsWith("skipped"))).toHaveLength(3);
@@ -178,9 +179,8 @@ describe("convocate-status", () => {
     const feed = reader();
     const agent = await speak(service, A);
     agent.say(heartbeat(A));
-    const status = await eventually(
-      () => (feed.agent(A)?.last_heartbeat_at ? feed.agent(A) : null),
-      "heartbeat on the feed",
+    const status = await eventually("heartbeat on the feed", () =>
+      feed.agent(A)?.last_heartbeat_at ? feed.agent(A) : null,
     );
     expect(status).toMatchObject({
       connection: "connected",
@@ -198,17 +198,17 @@ describe("convocate-status", () => {
     const agent = await speak(service, A);
     agent.say(heartbeat(A));
     const feed = reader();
-    await eventually(() => feed.agent(A)?.last_heartbeat_at, "heartbeat");
+    await eventually("heartbeat", () => feed.agent(A)?.last_heartbeat_at);
     agent.connection.close();
-    await eventually(() => feed.agent(A)?.connection === "silent", "silent");
+    await eventually("silent", () => feed.agent(A)?.connection === "silent");
     await service[Symbol.asyncDispose]();
 
     const again = await start();
     const later = reader();
-    await eventually(() => later.lines.length > 0, "snapshot");
+    await eventually("snapshot", () => later.lines.length > 0);
     expect(later.agent(A)).toMatchObject({ connection: "silent", release: "3.0.0", image: "convocate:1.0.0" });
     await speak(again, A);
-    await eventually(() => later.agent(A)?.connection === "connected", "connected again");
+    await eventually("connected again", () => later.agent(A)?.connection === "connected");
   });
 
   test("an agent whose key is taken out is forgotten, and its connection closed", async () => {
@@ -216,14 +216,12 @@ describe("convocate-status", () => {
     const feed = reader();
     const agent = await speak(service, A);
     agent.say(heartbeat(A));
-    await eventually(() => feed.agent(A)?.last_heartbeat_at, "heartbeat");
+    await eventually("heartbeat", () => feed.agent(A)?.last_heartbeat_at);
     const lines = readFileSync(paths().authorizedKeys, "utf8").split("\n");
     writeFileSync(paths().authorizedKeys, lines.filter((line) => !line.endsWith(A)).join("\n"));
     await agent.connection.closed;
-    const last = await eventually(
-      () =>
-        feed.lines.findLast((line) => line.kind === "snapshot" && !line.agents.some((status) => status.agent_id === A)),
-      "a snapshot without it",
+    const last = await eventually("a snapshot without it", () =>
+      feed.lines.findLast((line) => line.kind === "snapshot" && !line.agents.some((status) => status.agent_id === A)),
     );
     expect(last.kind === "snapshot" && last.agents.map((status) => status.agent_id)).toEqual([B]);
     using store = new StatusStore(paths().statusDb);
@@ -236,30 +234,30 @@ describe("convocate-status", () => {
     await service[Symbol.asyncDispose]();
     await start();
     const feed = reader();
-    await eventually(() => feed.lines.length > 0, "snapshot");
+    await eventually("snapshot", () => feed.lines.length > 0);
     const answers = () => feed.lines.flatMap((line) => (line.kind === "sessions" ? [line.listed_at !== null] : []));
     const ask = (id: AgentId) => feed.socket.write(`${JSON.stringify({ kind: "sessions", agent_id: id })}\n`);
     ask(A);
     ask(B);
-    await eventually(() => answers().length === 2, "answers");
+    await eventually("answers", () => answers().length === 2);
     expect(answers()).toEqual([true, false]);
     const lines = readFileSync(paths().authorizedKeys, "utf8").split("\n");
     writeFileSync(paths().authorizedKeys, lines.filter((line) => !line.endsWith(A)).join("\n"));
-    await eventually(() => feed.lines.filter((line) => line.kind === "snapshot").length > 1, "forgotten");
+    await eventually("forgotten", () => feed.lines.filter((line) => line.kind === "snapshot").length > 1);
     ask(A);
-    await eventually(() => answers().length === 3, "answer");
+    await eventually("answer", () => answers().length === 3);
     expect(answers()[2]).toBe(false);
     feed.socket.write("nonsense\n");
-    await eventually(() => feed.lines.some((line) => line.kind === "error"), "an error, and the feed lives on");
+    await eventually("an error, and the feed lives on", () => feed.lines.some((line) => line.kind === "error"));
   });
 
   test("the history is bounded, and what it has dropped is still known as a duplicate", async () => {
     const service = await start({ historyEvents: 10 });
     const agent = await speak(service, A);
     agent.say(...Array.from({ length: 30 }, (_, i) => event(i + 1)));
-    await eventually(() => agent.acks.at(-1) === 30, "ack");
+    await eventually("ack", () => agent.acks.at(-1) === 30);
     agent.say(event(3), event(31));
-    await eventually(() => agent.acks.at(-1) === 31, "ack");
+    await eventually("ack", () => agent.acks.at(-1) === 31);
     expect(storedSeqs()).toEqual([22, 23, 24, 25, 26, 27, 28, 29, 30, 31]);
   });
 
@@ -268,12 +266,12 @@ describe("convocate-status", () => {
     const slow = connect(paths().statusSocket).pause();
     cleanup.defer(() => void slow.destroy());
     const feed = reader();
-    await eventually(() => feed.lines.length > 0, "snapshot");
+    await eventually("snapshot", () => feed.lines.length > 0);
     const agent = await speak(service, A);
     const filler = "x".repeat(50_000);
     for (let seq = 1; seq <= 60; seq += 1) {
       agent.say(event(seq, { data: { filler } }));
-      await eventually(() => agent.acks.at(-1) === seq && seqs(feed.lines).length === seq, `event ${seq}`);
+      await eventually(`event ${seq}`, () => agent.acks.at(-1) === seq && seqs(feed.lines).length === seq);
     }
     expect(logged.filter((line) => line.message.includes("too slow"))).toHaveLength(1);
   });
@@ -289,7 +287,7 @@ describe("convocate-status", () => {
     await leaveStaleSocket(paths().statusSocket);
     await start();
     const feed = reader();
-    await eventually(() => feed.lines.length > 0, "snapshot");
+    await eventually("snapshot", () => feed.lines.length > 0);
   });
 });
 

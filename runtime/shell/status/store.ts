@@ -16,7 +16,7 @@ import type { Log } from "../../protocol/log.js";
 export type StoredEvent = { kind: "stored"; missing: number; cursor: number } | { kind: "duplicate" };
 
 /** How many events are kept in all, and for how long; the oldest go first. */
-export const HISTORY_EVENTS = 100_000;
+const HISTORY_EVENTS = 100_000;
 export const HISTORY_MS = 7 * 86_400_000;
 /** A page of history ends after so many bytes of events, however many were asked for. */
 const PAGE_BYTES = 512 * 1024;

@@ -13,16 +13,11 @@ import {
   variedAgents,
   variedSessions,
 } from "../../../../test/tui/fixtures.js";
+import { cluster, keys, play, SIZES, started, TAB } from "../../../../test/support/tui-model.js";
 import type { AgentView } from "../../cluster.js";
-import { reduce } from "../model/reduce.js";
-import { initialState, type Action, type State } from "../model/state.js";
+import type { Action, State } from "../model/state.js";
 import { drawFrame, drawState } from "./frame.js";
 
-const SIZES = [
-  { cols: 80, rows: 24 },
-  { cols: 120, rows: 40 },
-  { cols: 200, rows: 60 },
-];
 const varied = {
   clusterName: "lab",
   sessions: variedSessions(),
@@ -32,18 +27,15 @@ const varied = {
   load: [0.42, 0.4, 0.31],
 };
 
-function stateOf(size: { cols: number; rows: number }, ...actions: Action[]): State {
-  let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
-  for (const action of [
-    { type: "cluster", sessions: varied.sessions, agents: varied.agents },
+/** That cluster at a size, and then those actions. */
+const stateOf = (size: { cols: number; rows: number }, ...actions: Action[]): State =>
+  started(
+    size,
+    cluster(varied.sessions, varied.agents),
     ...[...varied.capacities].map(([agent, each]): Action => ({ type: "capacity", agent, capacity: each })),
     { type: "loaded" },
     ...actions,
-  ] satisfies Action[])
-    state = reduce(state, action).state;
-  return state;
-}
-const key = (char: string): Action => ({ type: "key", key: { name: "char", char } });
+  );
 
 describe.each(SIZES)("at $cols x $rows", ({ cols, rows }) => {
   test("the frame fills the terminal and passes it nowhere", () => {
@@ -77,7 +69,7 @@ describe.each(SIZES)("at $cols x $rows", ({ cols, rows }) => {
 
   test("every dialog fits and says how to leave it", () => {
     for (const letter of ["?", "n", "K", "D", "R", "C", "E", "M", "S", "L", "P"]) {
-      const frame = drawState(stateOf({ cols, rows }, key(letter)), false);
+      const frame = drawState(stateOf({ cols, rows }, ...keys(letter)), false);
       expect(frame.split("\n")).toHaveLength(rows);
       expect(frame).toMatch(/╭─ .* ─+╮/);
       expect(frame).toMatch(/│ .*Esc (close|cancel|leave) +│/);
@@ -89,9 +81,8 @@ test("an agent that hears nothing, or is not heard, says so in the strip, the st
   const lost = { ...heard(1, "connected"), peer_lost_since: ago(200) };
   const connection = { state: "connecting", since: NOW_MS - 210_000, error: "timed out" } as const;
   const frameOf = (view: AgentView): string => {
-    const cluster: Action = { type: "cluster", sessions: [], agents: [view] };
-    const list = stateOf({ cols: 120, rows: 40 }, cluster);
-    return `${drawState(list, false)}\n${drawState(reduce(list, key("S")).state, false)}`;
+    const list = stateOf({ cols: 120, rows: 40 }, cluster([], [view]));
+    return `${drawState(list, false)}\n${drawState(play(list, ...keys("S")).state, false)}`;
   };
   const deaf = frameOf(agentView(1, { connection, heard: lost }));
   expect(deaf).toMatch(/◑ agent-1 +deaf/);
@@ -120,7 +111,7 @@ test("a word that does not fit beside the UUID takes its place, and is whole", (
 
 test("a form's fields stay where they are while one moves between them, and say what nothing stands for", () => {
   const tops = new Set<number>();
-  let state = stateOf({ cols: 80, rows: 24 }, key("n"));
+  let state = stateOf({ cols: 80, rows: 24 }, ...keys("n"));
   expect(drawState(state, false)).toMatch(/Port +none/);
   expect(drawState(state, false)).toMatch(/Memory +the agent's default/);
   for (let tab = 0; tab < 10; tab += 1) {
@@ -129,14 +120,14 @@ test("a form's fields stay where they are while one moves between them, and say 
         .split("\n")
         .findIndex((text) => text.includes("╭─ New session")),
     );
-    state = reduce(state, { type: "key", key: { name: "tab" } }).state;
+    ({ state } = play(state, ...keys(TAB)));
   }
   expect([...tops]).toHaveLength(1);
 });
 
 test("the cursor is drawn where what is typed goes, with what is right of it", () => {
-  const typed = stateOf({ cols: 80, rows: 24 }, key("n"), key("a"), key("b"), key("c"));
-  const left = reduce(typed, { type: "key", key: { name: "left" } }).state;
+  const typed = stateOf({ cols: 80, rows: 24 }, ...keys("nabc"));
+  const left = play(typed, ...keys({ name: "left" })).state;
   expect(drawState(typed, true)).toMatch(/abc\u001b\[7m \u001b/);
   expect(drawState(left, true)).toMatch(/ab\u001b\[7mc\u001b/);
 });
@@ -150,7 +141,7 @@ test("the settings of a full agent of many fit the smallest terminal, with how t
     { cols: 80, rows: 24 },
     { type: "cluster", sessions: [], agents },
     { type: "capacity", agent: agentId(1), capacity: { ...capacity({}), warnings } },
-    key("S"),
+    ...keys("S"),
     { type: "settings", agent: agentId(1), loaded: { effective: SETTINGS, changes: {} } },
   );
   const frame = drawState(state, false);
@@ -159,11 +150,11 @@ test("the settings of a full agent of many fit the smallest terminal, with how t
 });
 
 test("the confirmation names the session and its agent", () => {
-  expect(drawState(stateOf({ cols: 80, rows: 24 }, key("D")), false)).toContain("Delete api-server on agent-1?");
+  expect(drawState(stateOf({ cols: 80, rows: 24 }, ...keys("D")), false)).toContain("Delete api-server on agent-1?");
 });
 
 test("a wrong name is complained about while it is typed, in the field's own words", () => {
-  const state = stateOf({ cols: 80, rows: 24 }, key("n"), key("a"), key(" "));
+  const state = stateOf({ cols: 80, rows: 24 }, ...keys("na "));
   expect(drawState(state, false)).toContain("must be 1 to 64 of letters, digits, _ and -");
 });
 
@@ -178,7 +169,7 @@ test("a long error is shown whole, wrapped, and can be scrolled", () => {
   let seen = "";
   for (let page = 0; page < 8; page += 1) {
     seen += drawState(state, false);
-    state = reduce(state, { type: "key", key: { name: "pagedown" } }).state;
+    state = play(state, ...keys({ name: "pagedown" })).state;
   }
   for (const word of words) expect(seen).toMatch(new RegExp(`\\b${word}\\b`));
 });
@@ -217,13 +208,12 @@ test("an empty cluster, no agents and a first start each say what to do next", (
   const size = { cols: 80, rows: 24, color: false };
   expect(drawFrame({ ...varied, sessions: [], agents: [agentView(1)] }, size)).toContain("Press N to create");
   expect(drawFrame({ ...varied, sessions: [], agents: [] }, size)).toContain("convocate-host init-agent");
-  const start = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
-  expect(drawState(start, false)).toContain("Looking for agents");
+  expect(drawState(started(size), false)).toContain("Looking for agents");
 });
 
 test("a list longer than the screen says at its right edge where in it one is", () => {
   const size = { cols: 80, rows: 24 };
-  const many: Action = { type: "cluster", sessions: manySessions(40), agents: [agentView(1)] };
+  const many = cluster(manySessions(40), [agentView(1)]);
   const bar = (state: State): string =>
     drawState(state, false)
       .split("\n")
@@ -232,7 +222,7 @@ test("a list longer than the screen says at its right edge where in it one is", 
       .join("");
   const top = stateOf(size, many);
   expect(bar(top)).toMatch(/^x{8}\.+$/);
-  expect(bar(reduce(top, { type: "key", key: { name: "end" } }).state)).toMatch(/^\.+x{8}$/);
+  expect(bar(play(top, ...keys({ name: "end" })).state)).toMatch(/^\.+x{8}$/);
   expect(bar(stateOf(size))).not.toContain("x");
 });
 
@@ -251,11 +241,10 @@ test("below 80x24 it says so", () => {
 test("a frame of 10,000 sessions costs about what one of 50 costs", () => {
   const size = { cols: 200, rows: 60 };
   const cost = (count: number): number => {
-    let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
-    state = reduce(state, { type: "cluster", sessions: manySessions(count), agents: [agentView(1)] }).state;
+    let state = started(size, cluster(manySessions(count), [agentView(1)]));
     const times: number[] = [];
     for (let run = 0; run < 40; run += 1) {
-      state = reduce(state, { type: "key", key: { name: run % 2 ? "pagedown" : "down" } }).state;
+      state = play(state, ...keys({ name: run % 2 ? "pagedown" : "down" })).state;
       const startMs = performance.now();
       drawState(state, true);
       times.push(performance.now() - startMs);

@@ -25,7 +25,7 @@ const PORT = 9;
 const LAST = 8;
 
 /** Columns as wide as their content wants, within bounds, so that 80 columns hold all of them; what is left goes to detail. */
-export function columnsOf(state: State): Columns {
+function columnsOf(state: State): Columns {
   const { widest } = state.table;
   const room = state.size.cols - FIXED - PORT - LAST;
   const least = { name: 14, agent: 7, dns: 10, detail: 12 };

@@ -26,7 +26,7 @@ const CHROME_LINES = 5;
 /** The table's first line on the screen. */
 export const TABLE_TOP = 2;
 /** Columns beside the blocks of a bar: `cpu ` before, ` 100%` after. */
-export const BAR_TEXT = 4 + 5;
+const BAR_TEXT = 4 + 5;
 const GAP = 2;
 /** Between two cells. */
 const CELL_GAP = 3;

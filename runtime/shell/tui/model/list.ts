@@ -74,7 +74,7 @@ function sortNext(state: State): Step {
   return only(sortBy(state, next));
 }
 
-export function sortBy(state: State, sort: Sort): State {
+function sortBy(state: State, sort: Sort): State {
   return notify(withOrder(state, { sort }), "info", `sorted by ${sort}`);
 }
 

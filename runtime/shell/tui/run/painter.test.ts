@@ -10,11 +10,11 @@ import {
   variedAgents,
   variedSessions,
 } from "../../../../test/tui/fixtures.js";
+import { at, cluster, ENTER, ESC, keys, play, SIZES, started, TAB } from "../../../../test/support/tui-model.js";
 import { line, type Line } from "../draw/line.js";
 import { screenOf } from "../draw/screen.js";
-import type { Key } from "../model/keys.js";
 import { reduce } from "../model/reduce.js";
-import { initialState, type Action, type State } from "../model/state.js";
+import type { Action } from "../model/state.js";
 import { Painter } from "./painter.js";
 
 /** A terminal in memory, so that what is compared are cells and not sequences. */
@@ -45,31 +45,15 @@ class Cells {
   }
 }
 
-const SIZES = [
-  { cols: 80, rows: 24 },
-  { cols: 120, rows: 40 },
-  { cols: 200, rows: 60 },
-];
-const key = (name: string): Action =>
-  name.length === 1
-    ? { type: "key", key: { name: "char", char: name } }
-    : { type: "key", key: { name } as Exclude<Key, { name: "char" }> };
-
-function stateOf(size: { cols: number; rows: number }, ...actions: Action[]): State {
-  let state = initialState({ clusterName: "lab", size, nowMs: NOW_MS });
-  for (const action of actions) state = reduce(state, action).state;
-  return state;
-}
-
 const wide = [
   sessionView(20, "wide", { status: { state: "error", message: "目录 /home/プロジェクト 🚀 e\u0301 is 👩‍👩‍👧 gone" } }),
 ];
 
 describe.each(SIZES)("at $cols x $rows", (size) => {
   test("after any walk through rows, dialogs and changes, every cell is as if it had been drawn anew", async () => {
-    let state = stateOf(
+    let state = started(
       size,
-      { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() },
+      cluster([...variedSessions(), ...wide], variedAgents()),
       { type: "capacity", agent: agentId(1), capacity: capacity() },
       { type: "loaded" },
     );
@@ -77,12 +61,12 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
     const screen = new Cells(size);
     await screen.write(painter.paint(screenOf(state)));
     const walk: Action[] = [
-      ...["j", "j", "n", "x", "tab", "right", "escape", "K", "tab", "escape", "?", "escape", "end"].map(key),
-      { type: "cluster", sessions: [...manySessions(100), ...wide], agents: variedAgents() },
-      ...["pagedown", "/", "7", "enter", "s", "s", "E", "escape", "S", "escape", "M", "escape", "home", "q"].map(key),
-      { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() },
-      { type: "tick", nowMs: NOW_MS + 100_000, load: [12.34, 5, 6] },
-      { type: "cluster", sessions: [], agents: [] },
+      ...keys("jjnx", TAB, { name: "right" }, ESC, "K", TAB, ESC, "?", ESC, { name: "end" }),
+      cluster([...manySessions(100), ...wide], variedAgents()),
+      ...keys({ name: "pagedown" }, "/7", ENTER, "ssE", ESC, "S", ESC, "M", ESC, { name: "home" }, "q"),
+      cluster([...variedSessions(), ...wide], variedAgents()),
+      { ...at(NOW_MS + 100_000), load: [12.34, 5, 6] },
+      cluster([], []),
     ];
     for (const action of walk) {
       state = reduce(state, action).state;
@@ -96,9 +80,9 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
 
 test("every frame of a screen is as many lines as the terminal has rows, each as wide as it is", () => {
   for (const size of [...SIZES, { cols: 60, rows: 10 }]) {
-    const state = stateOf(size, { type: "cluster", sessions: [...variedSessions(), ...wide], agents: variedAgents() });
+    const state = started(size, cluster([...variedSessions(), ...wide], variedAgents()));
     for (const letter of ["", "?", "n", "D", "S", "/"]) {
-      const shown = letter === "" ? state : reduce(state, key(letter)).state;
+      const shown = play(state, ...keys(letter)).state;
       const lines = screenOf(shown);
       expect(lines).toHaveLength(size.rows);
       for (const spans of lines) expect(line(spans, size.cols)).toEqual([...spans]);
@@ -108,30 +92,37 @@ test("every frame of a screen is as many lines as the terminal has rows, each as
 
 test("what did not change is not written: nothing for the same frame, little for a second that passes", () => {
   const painter = new Painter("color");
-  const state = stateOf(SIZES[1]!, { type: "cluster", sessions: manySessions(100), agents: [agentView(1)] });
+  const state = started(SIZES[1], cluster(manySessions(100), [agentView(1)]));
   painter.paint(screenOf(state));
   expect(painter.paint(screenOf(state))).toBe("");
-  const ticked = reduce(state, { type: "tick", nowMs: NOW_MS + 1000, load: [] }).state;
+  const ticked = reduce(state, at(NOW_MS + 1000)).state;
   expect(Buffer.byteLength(painter.paint(screenOf(ticked)))).toBeLessThan(1000);
 });
 
 test("10,000 sessions at 200x60: a key's frame is at most 8 KB, whichever key, and costs no more than what is seen (SPEC 14)", () => {
-  const size = SIZES[2]!;
-  let state = stateOf(size, {
-    type: "cluster",
-    sessions: manySessions(10_000),
-    agents: Array.from({ length: 10 }, (_, index) => agentView(index + 1)),
-  });
-  for (let index = 1; index <= 10; index += 1)
-    state = reduce(state, { type: "capacity", agent: agentId(index), capacity: capacity({ cpus: index / 2 }) }).state;
+  const size = SIZES[2];
+  const agents = Array.from({ length: 10 }, (_, index) => agentView(index + 1));
+  let state = started(
+    size,
+    cluster(manySessions(10_000), agents),
+    ...agents.map(({ id }, index): Action => ({
+      type: "capacity",
+      agent: id,
+      capacity: capacity({ cpus: (index + 1) / 2 }),
+    })),
+  );
   const painter = new Painter("color");
   expect(Buffer.byteLength(painter.paint(screenOf(state)))).toBeLessThanOrEqual(8192);
   const times: number[] = [];
   let most = 0;
+  const walk = keys(
+    ...(["down", "pagedown", "end", "pageup", "home"] as const).map((name) => ({ name })),
+    ...["?", ESC, "n", ESC, "D", ESC],
+  );
   for (let round = 0; round < 15; round += 1)
-    for (const name of ["down", "pagedown", "end", "pageup", "home", "?", "escape", "n", "escape", "D", "escape"]) {
+    for (const key of walk) {
       const startMs = performance.now();
-      state = reduce(state, key(name)).state;
+      state = reduce(state, key).state;
       most = Math.max(most, Buffer.byteLength(painter.paint(screenOf(state))));
       times.push(performance.now() - startMs);
     }

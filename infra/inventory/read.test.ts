@@ -1,23 +1,12 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, test } from "@jest/globals";
+import { describe, expect, test } from "@jest/globals";
+import { KEY, OTHER_KEY, testFolder } from "../../test/support/inventory.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
-import { InventoryEdit } from "./edit.js";
-import { KnownHosts } from "./known-hosts.js";
 import { parseInventory, readInventory } from "./read.js";
 
-const KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl";
-const KEY2 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBdX2kVCc7YkLTQ+Tvqy3v5Sm2y9DHSp8WkqmKmGnBTE";
-const directory = mkdtempSync(join(tmpdir(), "convocate-inventory-"));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const { path: directory, file } = testFolder();
 
-const file = (name: string, text: string): string => {
-  const path = join(directory, name);
-  writeFileSync(path, text);
-  return path;
-};
 /** The problems of a text, as `line:column: message`, without the first line that counts them. */
 const problemsOf = (text: string): string[] => {
   try {
@@ -34,7 +23,7 @@ const problemsOf = (text: string): string[] => {
 
 describe("a good inventory", () => {
   test("comes with every default applied, paths absolute, and keys without their comments", () => {
-    file("known", `10.0.0.2 ${KEY2}\n`);
+    file("known", `10.0.0.2 ${OTHER_KEY}\n`);
     const inventory = readInventory(
       file(
         "good.yaml",
@@ -65,7 +54,7 @@ defaults: { user: admin, identityFile: keys/id, session: { sudo: false, env: { A
     });
     const [a1, a2] = inventory.agents;
     expect(a1).toMatchObject({
-      host: { user: "me", hostKeys: [KEY2] },
+      host: { user: "me", hostKeys: [OTHER_KEY] },
       agentPort: 222,
       cpuPercent: 90,
       onShellHost: false,
@@ -96,65 +85,6 @@ agents:
       { name: "all", run: "echo all", secrets: {} },
       { name: "mine", run: "join $TOKEN", secrets: { TOKEN: "token" } },
     ]);
-  });
-
-  test("a jump host is logged in to as the inventory says, and a host may do without the one of the defaults", () => {
-    const inventory = parseInventory(
-      `cluster: c
-defaults: { user: admin, identityFile: /k, jump: { address: 192.0.2.1, hostKey: ${KEY2} } }
-shell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }
-agents: [{ name: a, address: 10.0.0.2, hostKey: ${KEY}, jump: none }]
-`,
-      join(directory, "jump.yaml"),
-    );
-    expect(inventory.shell.host).toMatchObject({
-      jump: { address: "192.0.2.1", port: 22, user: "admin", hostKeys: [KEY2], identityFile: "/k" },
-    });
-    expect(inventory.agents[0]?.host).not.toHaveProperty("jump");
-  });
-
-  describe("addresses that are names in the ssh configuration", () => {
-    const sshConfig = (): string =>
-      file(
-        "ssh_config",
-        `Host worker\n  HostName 10.0.0.7\n  User me\n  Port 2222\n  IdentityFile ~/.ssh/work\n  ProxyJump you@bastion:2200\n` +
-          `Host two-jumps\n  ProxyJump a,b\nHost by-command\n  ProxyCommand nc %h %p\n`,
-      );
-    const parsed = (rest: string): ReturnType<typeof parseInventory> =>
-      parseInventory(
-        `cluster: c\nsshConfig: ${sshConfig()}\nknownHosts: ${file("kh", `[bastion]:2200 ${KEY2}\n[worker]:2222,worker,10.0.0.8 ${KEY}\n`)}\n${rest}`,
-        join(directory, "ssh.yaml"),
-      );
-
-    test("are what ssh makes of them", () => {
-      const { host, clusterAddress } = parsed("shell: { name: s, address: worker }\n").shell;
-      expect(clusterAddress).toBe("10.0.0.7");
-      expect(host).toEqual({
-        via: "ssh",
-        name: "s",
-        address: "10.0.0.7",
-        port: 2222,
-        user: "me",
-        hostKeys: [KEY],
-        identityFile: join(homedir(), ".ssh/work"),
-        jump: { address: "bastion", port: 2200, user: "you", hostKeys: [KEY2] },
-      });
-    });
-
-    test("and the inventory's own words count more", () => {
-      const { host } = parsed(
-        "defaults: { user: admin }\nshell: { name: s, address: worker, port: 22, jump: none }\n",
-      ).shell;
-      expect(host).toMatchObject({ address: "10.0.0.7", port: 22, user: "admin" });
-      expect(host).not.toHaveProperty("jump");
-    });
-
-    test("what cannot be done of them is told with the line", () => {
-      const agent = (name: string): string => `agents: [{ name: a, address: ${name}, hostKey: ${KEY} }]\n`;
-      const problem = (name: string) => () => parsed(`shell: { name: s, address: 10.0.0.8 }\n${agent(name)}`);
-      expect(problem("two-jumps")).toThrow(/:5:30: agents\[0\] \(a\) has ProxyJump a,b in the ssh configuration/);
-      expect(problem("by-command")).toThrow(/has a ProxyCommand in the ssh configuration, which is not run here/);
-    });
   });
 
   test("local needs no key, and alone no address", () => {
@@ -264,87 +194,5 @@ shell:
 
   test("an inventory that is not there names the file and what to do", () => {
     expect(() => readInventory("/nowhere/x.yaml")).toThrow("no inventory at /nowhere/x.yaml: write one");
-  });
-});
-
-describe("known hosts", () => {
-  test("finds what ssh-keygen finds: plain, hashed, with a port, by pattern; and leaves out what is revoked", () => {
-    const path = file(
-      "known_hosts",
-      `plain,10.0.0.9 ${KEY}\n[porty]:2222 ${KEY2}\n*.lab,!not.lab ${KEY}\n@cert-authority *.lab ${KEY2}\n`,
-    );
-    execFileSync("ssh-keygen", ["-q", "-H", "-f", path], { stdio: "ignore" });
-    const hashed = readFileSync(path, "utf8");
-    expect(hashed).toContain("|1|");
-    const known = new KnownHosts(`${hashed}\n@revoked plain ${KEY}\nplain ${KEY2}\n`);
-    expect(known.keysOf("10.0.0.9", 22)).toEqual([KEY]);
-    expect(known.keysOf("porty", 2222)).toEqual([KEY2]);
-    expect(known.keysOf("porty", 22)).toEqual([]);
-    expect(known.keysOf("a.lab", 22)).toEqual([KEY]);
-    expect(known.keysOf("not.lab", 22)).toEqual([]);
-    expect(known.keysOf("plain", 22)).toEqual([KEY2]);
-  });
-});
-
-describe("editing", () => {
-  const text = `# our hosts
-cluster: prod # the only one
-
-shell:
-  name: shell
-  address: 10.0.0.1 # in the cellar
-agents:
-  # the fast one
-  - name: a1
-    address: 10.0.0.2
-`;
-
-  test("pins a key and adds an agent, and keeps every comment", () => {
-    const path = file("edit.yaml", text);
-    const edit = InventoryEdit.open(path);
-    expect(edit.find("agent", "10.0.0.2")).toEqual({ role: "agent", name: "a1", address: "10.0.0.2" });
-    edit.put("shell", { name: "shell", address: "10.0.0.1", hostKey: KEY });
-    edit.put("agent", { name: "a1", address: "10.0.0.2", hostKey: KEY });
-    edit.put("agent", { name: "a2", address: "10.0.0.3", user: "admin", port: 2222, hostKey: KEY2 });
-    expect(edit.save()).toBe(true);
-    const after = readFileSync(path, "utf8");
-    for (const comment of ["# our hosts", "# the only one", "# in the cellar", "# the fast one"])
-      expect(after).toContain(comment);
-    const inventory = readInventory(path);
-    expect(inventory.agents.map((agent) => agent.host)).toMatchObject([
-      { name: "a1", hostKeys: [KEY] },
-      { name: "a2", address: "10.0.0.3", user: "admin", port: 2222, hostKeys: [KEY2] },
-    ]);
-    const again = InventoryEdit.open(path);
-    again.put("agent", { name: "a2", address: "10.0.0.3", user: "admin" });
-    expect(again.save()).toBe(false);
-    expect(readFileSync(path, "utf8")).toBe(after);
-  });
-
-  test("starts a list of agents where there is none", () => {
-    const path = file(
-      "first.yaml",
-      `cluster: x\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\nagents: [] # none yet\n`,
-    );
-    const edit = InventoryEdit.open(path);
-    edit.put("agent", { name: "a1", address: "10.0.0.2", hostKey: KEY });
-    edit.save();
-    expect(readInventory(path).agents).toHaveLength(1);
-    expect(readFileSync(path, "utf8")).toContain("# none yet");
-  });
-
-  test("takes an agent out and leaves the others, with their comments", () => {
-    const path = file(
-      "leaving.yaml",
-      `cluster: x # ours\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\nagents:\n` +
-        `  - { name: a1, address: 10.0.0.2, hostKey: ${KEY} } # goes\n  - { name: a2, address: 10.0.0.3, hostKey: ${KEY} } # stays\n`,
-    );
-    const edit = InventoryEdit.open(path);
-    edit.remove("a1");
-    edit.remove("nobody");
-    expect(edit.save()).toBe(true);
-    expect(readInventory(path).agents.map(({ name }) => name)).toEqual(["a2"]);
-    const text = readFileSync(path, "utf8");
-    for (const comment of ["# ours", "# stays"]) expect(text).toContain(comment);
   });
 });
