@@ -4,7 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { AttachReply } from "../../runtime/protocol/attach/header.js";
 import { readFirstLine } from "../../runtime/protocol/ndjson.js";
 import type { SshConnection } from "../../runtime/protocol/ssh/types.js";
-import { eventually, rpcTo } from "../support/door.js";
+import { rpcTo } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { RunningSession } from "../support/running-session.js";
 
 /** Fewer for a look in between: CONVOCATE_ATTACHES=1000. */

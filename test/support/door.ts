@@ -8,8 +8,6 @@ import type { ClientChannel, DialOptions, SshConnection } from "../../runtime/pr
 import type { TestCluster } from "./cluster.js";
 import { eventually } from "./eventually.js";
 
-export { eventually };
-
 /** What the shell host knows of an agent: everything that it takes to dial it. */
 export interface Door extends DialOptions {
   agentId: string;

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ssh2 from "ssh2";
 import { fingerprintOfBlob, parsePublicKey } from "../../runtime/protocol/ssh/keys.js";
-import { eventually as waited } from "./eventually.js";
 
 /** A folder of a test's own; gone when disposed. */
 export function tempDir(): { path: string } & Disposable {
@@ -39,9 +38,4 @@ export function keyFiles(
   writeFileSync(path, pair.privateKey, { mode: 0o600 });
   writeFileSync(`${path}.pub`, `${pair.publicKey}\n`);
   return { ...pair, path };
-}
-
-/** The same with its words the other way round, as test/tui calls it. */
-export async function eventually(probe: () => boolean, what: string, timeoutMs = 10_000): Promise<true> {
-  return await waited(what, probe, { timeoutMs });
 }

@@ -3,7 +3,7 @@ import xterm from "@xterm/headless";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { eventually } from "../support/door.js";
+import { eventually } from "../support/eventually.js";
 import { TmuxTerminal } from "../support/tmux.js";
 import { buildProgram, type Program } from "./program.js";
 

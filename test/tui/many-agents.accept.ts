@@ -6,7 +6,8 @@ import { AgentId } from "../../runtime/domain/index.js";
 import { openCluster } from "../../runtime/shell/agents/open.js";
 import { runTui } from "../../runtime/shell/tui/index.js";
 import { FakeAgent } from "../support/fake-agent.js";
-import { eventually, tempDir } from "../support/keys.js";
+import { eventually } from "../support/eventually.js";
+import { tempDir } from "../support/keys.js";
 import { MemoryTerminal } from "../support/memory-terminal.js";
 
 jest.setTimeout(120_000);
@@ -58,7 +59,9 @@ test("1,000 sessions on 10 agents, one hung, one refusing, one that comes and go
     leave.abort();
     await ended;
   });
-  await eventually(() => terminal.text().includes("of 900 sessions"), "all that answer to be listed", 60_000);
+  await eventually("all that answer to be listed", () => terminal.text().includes("of 900 sessions"), {
+    timeoutMs: 60_000,
+  });
   // From now on one accepts questions and answers none.
   hung.before = () => new Promise<never>(() => undefined);
   const stop = new AbortController();
@@ -74,7 +77,9 @@ test("1,000 sessions on 10 agents, one hung, one refusing, one that comes and go
     stop.abort();
     await comesAndGoes;
   });
-  await eventually(() => /agent-2 +flapping/.test(terminal.text()), "the flapping one to be shown so", 60_000);
+  await eventually("the flapping one to be shown so", () => /agent-2 +flapping/.test(terminal.text()), {
+    timeoutMs: 60_000,
+  });
   expect(terminal.text()).toMatch(/○ agent-1 +connecting/);
 
   let p95 = Infinity;
@@ -100,7 +105,7 @@ test("1,000 sessions on 10 agents, one hung, one refusing, one that comes and go
     terminal.type(key);
     await terminal.see(waits);
     terminal.type("\u001b");
-    await eventually(() => !terminal.text().includes(waits), `Esc to leave: ${waits}`);
+    await eventually(`Esc to leave: ${waits}`, () => !terminal.text().includes(waits));
   }
   terminal.type("K");
   await terminal.see("Stop s-0-000");
@@ -111,7 +116,7 @@ test("1,000 sessions on 10 agents, one hung, one refusing, one that comes and go
 
   // A dialog is open while agents come and go: no row moves.
   terminal.type("K");
-  await eventually(() => terminal.text().includes("Stop s-"), "the dialog", 10_000);
+  await eventually("the dialog", () => terminal.text().includes("Stop s-"), { timeoutMs: 10_000 });
   const rows = (): string[] => [...terminal.text().matchAll(/^.{5}(s-\d-\d+)/gm)].map(([, name]) => name ?? "");
   const before = rows();
   expect(before.length).toBeGreaterThan(5);
