@@ -16,8 +16,6 @@ import {
 import { Broadcast } from "./broadcast.js";
 import { FakeTty } from "./fake-tty.js";
 
-export type { FakeTty };
-
 interface FakeContainer {
   state: ContainerState;
   spec: ContainerSpec;

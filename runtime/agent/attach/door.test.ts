@@ -1,6 +1,7 @@
 import { duplexPair, type Duplex } from "node:stream";
 import { beforeEach, describe, expect, test } from "@jest/globals";
-import { FakeDocker, type FakeTty } from "../../../test/agent/fake-docker.js";
+import { FakeDocker } from "../../../test/agent/fake-docker.js";
+import type { FakeTty } from "../../../test/agent/fake-tty.js";
 import { AgentSettings, ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
 import { FrameDecoder } from "../../protocol/attach/framing.js";
 import type { AttachReply } from "../../protocol/attach/header.js";

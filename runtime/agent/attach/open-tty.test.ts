@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from "@jest/globals";
-import { FakeDocker, type FakeTty } from "../../../test/agent/fake-docker.js";
+import { FakeDocker } from "../../../test/agent/fake-docker.js";
+import type { FakeTty } from "../../../test/agent/fake-tty.js";
 import { AgentSettings, newSessionId } from "../../domain/index.js";
 import { AttachHeader } from "../../protocol/attach/header.js";
 import { silentLog } from "../../protocol/log.js";
