@@ -21,7 +21,7 @@ import { serveRpc } from "../../runtime/protocol/rpc/server.js";
 import { serveSsh } from "../../runtime/protocol/ssh/server.js";
 import type { ServedChannel, SshServer } from "../../runtime/protocol/ssh/types.js";
 import { keyFiles } from "./keys.js";
-import { STACK_SETTINGS } from "./samples.js";
+import { PLAIN, STACK_SETTINGS } from "./samples.js";
 
 /** An agent that speaks the real protocol on loopback and keeps its sessions in memory. */
 export class FakeAgent implements AsyncDisposable {
@@ -121,13 +121,7 @@ export class FakeAgent implements AsyncDisposable {
       id: newSessionId(),
       name,
       agent_id: this.id,
-      port: 0,
-      protocol: "tcp",
-      dns_name: null,
-      public: false,
-      docker: false,
-      restart_to_apply: false,
-      limits: {},
+      ...PLAIN,
       created_at: now,
       last_accessed_at: now,
       image: "convocate:1.0.0",

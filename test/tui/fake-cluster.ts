@@ -8,7 +8,8 @@ import {
 } from "../../runtime/domain/index.js";
 import type { AgentView, AttachOutcome, Cluster, SessionView, Terminal } from "../../runtime/shell/cluster.js";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ATTACK, SETTINGS } from "./fixtures.js";
+import { ATTACK } from "./fixtures.js";
+import { STACK_SETTINGS } from "../support/samples.js";
 
 /** What the fake does badly, by the session's name: each stands for a way a real cluster fails. */
 const LONG_ERROR =
@@ -149,7 +150,7 @@ export class FakeCluster implements Cluster {
   #settings: SettingsChange = {};
   async settings(): ReturnType<Cluster["settings"]> {
     await sleep(this.#delayMs);
-    return { effective: EffectiveSettings.parse({ ...SETTINGS, ...this.#settings }), changes: this.#settings };
+    return { effective: EffectiveSettings.parse({ ...STACK_SETTINGS, ...this.#settings }), changes: this.#settings };
   }
 
   async changeSettings(_agent: AgentId, changes: SettingsChange): ReturnType<Cluster["settings"]> {

@@ -4,33 +4,20 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { eventually } from "../support/eventually.js";
-import { TmuxTerminal } from "../support/tmux.js";
-import { buildProgram, type Program } from "./program.js";
+import { SIZES } from "../support/tui-model.js";
+import { DrivenTui, SELECTED } from "./driven.js";
 
-const SIZES = [
-  { cols: 80, rows: 24 },
-  { cols: 120, rows: 40 },
-  { cols: 200, rows: 60 },
-];
 jest.setTimeout(120_000);
-let program: Program;
+let tui: DrivenTui;
 
 beforeAll(async () => {
-  program = await buildProgram("test/tui/fake-cluster-main.tsx");
+  tui = await DrivenTui.build();
 });
-afterAll(() => program[Symbol.dispose]());
-
-async function start(scenario: string, size = SIZES[0]!): Promise<TmuxTerminal> {
-  const screen = await TmuxTerminal.shell(size);
-  await screen.command(`${process.cwd()}/node_modules/.bin/node`, program.path, scenario);
-  await screen.see("convocate  fake");
-  return screen;
-}
-const SELECTED = (name: string): RegExp => new RegExp(`^› .. ${name} `, "m");
+afterAll(() => tui[Symbol.dispose]());
 
 describe.each(SIZES)("at $cols x $rows", (size) => {
   test("filter, sort, clone, edit, move, logs, preview, settings: each opens, does what it says, and is left with Esc", async () => {
-    await using screen = await start("few", size);
+    await using screen = await tui.start("few", size);
     await screen.see(/agent-1 +up .*cpu [█▒·]+ +\d+%/);
 
     await screen.key("/");
@@ -119,7 +106,7 @@ describe.each(SIZES)("at $cols x $rows", (size) => {
 });
 
 test("O clears a stale lock on Enter and a live one by force only; rows warn of Docker's socket and of what waits for a restart", async () => {
-  await using screen = await start("locked");
+  await using screen = await tui.start("locked");
   await screen.see(/R# root .*restart to/);
   await screen.see(/L {2}stale .*stale lock: O/);
   await screen.key("O", "Enter");
@@ -136,7 +123,7 @@ test("O clears a stale lock on Enter and a live one by force only; rows warn of 
 });
 
 test("the mouse selects, opens, scrolls, presses keys and buttons; and goes to the session while attached", async () => {
-  await using screen = await start("few");
+  await using screen = await tui.start("few");
   const click = (column: number, row: number): Promise<void> =>
     screen.type(`\u001b[<0;${column};${row}M\u001b[<0;${column};${row}m`);
   await click(10, 4);
@@ -166,9 +153,7 @@ test.each([
   ["in its colours", [], /> what (\u001b\[1m)?\u001b\[[\d;]*38;5;174malpha\u001b\[0?m/],
   ["without colours where NO_COLOR is set", ["NO_COLOR=1"], /> what \u001b\[1malpha\u001b\[0?m/],
 ])("P shows the session's screen %s", async (_, env, seen) => {
-  await using screen = await TmuxTerminal.shell(SIZES[0]!);
-  await screen.command("env", ...env, `${process.cwd()}/node_modules/.bin/node`, program.path, "few");
-  await screen.see("convocate  fake");
+  await using screen = await tui.start("few", SIZES[0], ...env);
   await screen.key("P");
   await screen.see("> what alpha shows");
   expect(await screen.screen({ ansi: true })).toMatch(seen);
@@ -176,10 +161,12 @@ test.each([
 
 test("a terminal that does not say its size (0x0) is taken for 80x24, and its real size once it has one is followed", async () => {
   // Where util-linux's script has no terminal of its own it makes one without a size, as sshd does for `ssh -tt` from a pipe.
-  const resize = `${program.path}.resize`;
+  const resize = `${tui.path}.resize`;
   const resized = `(until [ -e ${resize} ]; do sleep 0.1; done; stty cols 100 rows 30 </dev/tty)`;
-  const tui = `exec ${process.cwd()}/node_modules/.bin/node ${program.path} few`;
-  const child = spawn("script", ["-qec", `${resized} & ${tui}`, "/dev/null"], { stdio: ["pipe", "pipe", "ignore"] });
+  const command = `exec ${tui.argv("few").join(" ")}`;
+  const child = spawn("script", ["-qec", `${resized} & ${command}`, "/dev/null"], {
+    stdio: ["pipe", "pipe", "ignore"],
+  });
   const seen = new xterm.Terminal({ cols: 100, rows: 30, allowProposedApi: true });
   child.stdout.on("data", (chunk: Buffer) => seen.write(chunk));
   const text = (): string[] =>
@@ -197,7 +184,7 @@ test("a terminal that does not say its size (0x0) is taken for 80x24, and its re
 });
 
 test("names, titles and messages with escape sequences reach no terminal; wide characters keep the columns", async () => {
-  await using screen = await start("hostile");
+  await using screen = await tui.start("hostile");
   const before = await screen.leaks();
   const list = await screen.see("bad");
   expect(list).toMatch(/^ convocate {2}fake/);

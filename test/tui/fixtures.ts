@@ -3,12 +3,12 @@ import {
   SessionId,
   type AgentStatus,
   type Capacity,
-  type EffectiveSettings,
   type Resources,
   type Session,
   type SessionStatus,
 } from "../../runtime/domain/index.js";
 import type { AgentView, SessionView } from "../../runtime/shell/cluster.js";
+import { PLAIN } from "../support/samples.js";
 
 /** The moment all fixtures are from: 2026-11-21 14:03:22 local time. */
 export const NOW_MS = new Date(2026, 10, 21, 14, 3, 22).getTime();
@@ -63,17 +63,6 @@ export function agentView(number: number, over: Partial<AgentView> = {}): AgentV
 }
 
 /** A host of 8 cores, 32 GiB and 500 GB, with so much of it promised; a third of that is used. */
-/** An agent's settings as they come. */
-export const SETTINGS: EffectiveSettings = {
-  cpu_percent: 90,
-  memory_percent: 90,
-  disk_percent: 90,
-  cpus: 0.5,
-  memory_bytes: 2 * 1024 ** 3,
-  disk_bytes: 5 * 1024 ** 3,
-  pids: 4096,
-};
-
 export function capacity(pledged: Partial<Resources> = {}): Capacity {
   const gib = 1024 ** 3;
   const promised = { cpus: 1, memory_bytes: 4 * gib, disk_bytes: 20 * gib, ...pledged };
@@ -111,13 +100,7 @@ export function sessionView(
       id: sessionId(number),
       name,
       agent_id: agentId(agent),
-      port: 0,
-      protocol: "tcp",
-      dns_name: null,
-      public: false,
-      docker: false,
-      restart_to_apply: false,
-      limits: {},
+      ...PLAIN,
       created_at: ago(90_000),
       last_accessed_at: ago(125),
       image: "convocate:3.0.0",

@@ -16,12 +16,12 @@ import {
   agentView,
   capacity,
   NOW_MS,
-  SETTINGS,
   sessionId,
   sessionView,
   variedAgents,
   variedSessions,
 } from "./fixtures.js";
+import { STACK_SETTINGS } from "../support/samples.js";
 
 const GIB = 1024 ** 3;
 const E = "\u001b";
@@ -88,7 +88,7 @@ const SCENES: Readonly<Record<string, readonly Action[]>> = {
     {
       type: "settings",
       agent: agentId(1),
-      loaded: { effective: { ...SETTINGS, cpu_percent: 80 }, changes: { cpu_percent: 80 } },
+      loaded: { effective: { ...STACK_SETTINGS, cpu_percent: 80 }, changes: { cpu_percent: 80 } },
     },
     ...press("tab"),
   ],

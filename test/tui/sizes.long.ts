@@ -1,31 +1,21 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import stringWidth from "string-width";
-import { TmuxTerminal } from "../support/tmux.js";
-import { buildProgram, type Program } from "./program.js";
+import type { TmuxTerminal } from "../support/tmux.js";
+import { SIZES } from "../support/tui-model.js";
+import { DrivenTui, ROW, SELECTED } from "./driven.js";
 
 // At 80x24 `tui.accept.ts` presses every key; here they are pressed at the larger sizes that SPEC 11 names.
-const SIZES = [
-  { cols: 120, rows: 40 },
-  { cols: 200, rows: 60 },
-];
+const [, ...LARGER] = SIZES;
 jest.setTimeout(180_000);
-let program: Program;
+let tui: DrivenTui;
 
 beforeAll(async () => {
-  program = await buildProgram("test/tui/fake-cluster-main.tsx");
+  tui = await DrivenTui.build();
 });
-afterAll(() => program[Symbol.dispose]());
+afterAll(() => tui[Symbol.dispose]());
 
-const SELECTED = (name: string): RegExp => new RegExp(`^› .. ${name} `, "m");
-const ROW = (status: string, name: string): RegExp => new RegExp(`^. ${status} {2}${name} `, "m");
-
-describe.each(SIZES)("at $cols x $rows", (size) => {
-  async function start(scenario: string, ...env: string[]): Promise<TmuxTerminal> {
-    const screen = await TmuxTerminal.shell(size);
-    await screen.command("env", ...env, `${process.cwd()}/node_modules/.bin/node`, program.path, scenario);
-    await screen.see("convocate  fake");
-    return screen;
-  }
+describe.each(LARGER)("at $cols x $rows", (size) => {
+  const start = (scenario: string, ...env: string[]): Promise<TmuxTerminal> => tui.start(scenario, size, ...env);
 
   /** A dialog with this text: its frame is whole and in the middle, title and keys are still there; Esc leaves it. */
   async function opensAndLeaves(screen: TmuxTerminal, text: string): Promise<void> {

@@ -1,33 +1,21 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { setTimeout as sleep } from "node:timers/promises";
-import { TmuxTerminal } from "../support/tmux.js";
-import { buildProgram, type Program } from "./program.js";
+import { SIZES } from "../support/tui-model.js";
+import { DrivenTui, ROW, SELECTED } from "./driven.js";
 
-const SIZE = { cols: 80, rows: 24 };
-const node = "node_modules/.bin/node";
 /** More than the screen's own deadline, so that what fails is the wait that says what the screen was. */
 jest.setTimeout(60_000);
-let program: Program;
+const [SIZE] = SIZES;
+let tui: DrivenTui;
 
 beforeAll(async () => {
-  program = await buildProgram("test/tui/fake-cluster-main.tsx");
+  tui = await DrivenTui.build();
 });
-afterAll(() => program[Symbol.dispose]());
-
-/** The TUI on a scenario of the fake cluster, once its first frame is there. */
-async function start(scenario: string, size = SIZE, ...env: string[]): Promise<TmuxTerminal> {
-  const screen = await TmuxTerminal.shell(size);
-  await screen.command("env", ...env, `${process.cwd()}/${node}`, program.path, scenario);
-  await screen.see("convocate  fake");
-  return screen;
-}
-
-const ROW = (status: string, name: string): RegExp => new RegExp(`^. ${status} {2}${name} `, "m");
-const SELECTED = (name: string): RegExp => new RegExp(`^› . {2}${name} `, "m");
+afterAll(() => tui[Symbol.dispose]());
 
 describe("the list", () => {
   test("arrows, j, k, PgDn, PgUp, Home and End move", async () => {
-    await using screen = await start("many");
+    await using screen = await tui.start("many");
     await screen.see("1-16 of 10000 sessions");
     await screen.key("j");
     await screen.see(SELECTED("session-00001"));
@@ -47,14 +35,14 @@ describe("the list", () => {
   });
 
   test("the line above the keys has the selected session's UUID", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.see("3f2a91c4-5d07-4b6e-8a10-000000000001");
     await screen.key("j");
     await screen.see("3f2a91c4-5d07-4b6e-8a10-000000000002");
   });
 
   test("a resize is followed, below 80x24 it says so, and comes back", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.resize(120, 30);
     await screen.see(/^.{100,}agents 2\/2 *\n/);
     await screen.resize(60, 20);
@@ -66,7 +54,7 @@ describe("the list", () => {
 
 describe("attach", () => {
   test("every byte goes to the session, in order, and Ctrl-b d comes back to the same row", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "j");
     await screen.see(SELECTED("fleeting"));
     await screen.key("Enter");
@@ -88,7 +76,7 @@ describe("attach", () => {
   });
 
   test("what is typed in one piece with Enter goes to the session and is no command", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.type("\rhello D\r");
     await screen.see("attached to alpha");
     const hex = Buffer.from("hello D\r").toString("hex");
@@ -97,7 +85,7 @@ describe("attach", () => {
   });
 
   test("ten attaches in a row lose no key and no screen", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     for (let round = 0; round < 10; round += 1) {
       await screen.key("Enter");
       await screen.see("attached to alpha");
@@ -109,7 +97,7 @@ describe("attach", () => {
   });
 
   test("a resize meanwhile reaches the session, and the list has the new size after", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("Enter");
     await screen.see("attached to alpha");
     await screen.resize(100, 30);
@@ -120,7 +108,7 @@ describe("attach", () => {
   });
 
   test("a stopped session asks, is started, and is attached to", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "Enter");
     await screen.see("beta on agent-1 is not running");
     await screen.key("Right", "Enter");
@@ -134,7 +122,7 @@ describe("attach", () => {
   });
 
   test("Esc leaves the wait for a slow start, which goes on in its row", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "j", "j", "j", "Enter");
     await screen.see("slow on agent-1 is not running");
     await screen.key("y");
@@ -149,7 +137,7 @@ describe("attach", () => {
   });
 
   test("a failed attach shows its error whole", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("End", "Enter");
     const shown = await screen.see("HOST_KEY_MISMATCH");
     expect(shown).toContain("Attach to unattachable failed");
@@ -162,7 +150,7 @@ describe("attach", () => {
 
 describe("operations", () => {
   test("N creates: the name is checked while it is typed, the agent is chosen, the row appears and is selected", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("N");
     await screen.see("New session");
     await screen.type("two words");
@@ -181,7 +169,7 @@ describe("operations", () => {
   });
 
   test("a paste into the form is text, and over the list no command", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.paste("Dy");
     await sleep(300);
     expect(await screen.screen()).not.toContain("Delete");
@@ -194,7 +182,7 @@ describe("operations", () => {
   });
 
   test("a refused create shows the whole message, wrapped, and the form again after", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("n");
     await screen.type("refused");
     await screen.key("Enter");
@@ -208,7 +196,7 @@ describe("operations", () => {
   });
 
   test("B detaches everybody", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.see(ROW("C", "alpha"));
     await screen.key("b");
     await screen.see("detached 2 from alpha");
@@ -216,7 +204,7 @@ describe("operations", () => {
   });
 
   test("K kills after a confirmation, and k only moves", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "k", "K");
     await screen.see("Stop alpha on agent-1?");
     await screen.key("Escape");
@@ -228,7 +216,7 @@ describe("operations", () => {
   });
 
   test("an operation that fails says so whole, with why", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("End", "Up", "K", "y");
     const shown = await screen.see("Could not kill stubborn");
     expect(shown).toContain("DOCKER_ERROR");
@@ -239,7 +227,7 @@ describe("operations", () => {
   });
 
   test("R starts a stopped session, and asks for force where it runs", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "r");
     await screen.see("started beta");
     await screen.see(ROW("R", "beta"));
@@ -251,7 +239,7 @@ describe("operations", () => {
   });
 
   test("D names the session, keeps it by default, and deletes it on y", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("D");
     await screen.see("Delete alpha on agent-1?");
     await screen.key("Enter");
@@ -265,7 +253,7 @@ describe("operations", () => {
   });
 
   test("a dialog whose session disappears is closed with a word", async () => {
-    await using screen = await start("few");
+    await using screen = await tui.start("few");
     await screen.key("j", "j", "D");
     await screen.see("Delete fleeting");
     process.kill(await screen.child(), "SIGUSR2");
@@ -273,112 +261,4 @@ describe("operations", () => {
     await screen.seeNot("Delete fleeting");
     await screen.see(SELECTED("gamma"));
   });
-});
-
-test("a first frame behind a prompt and typed-ahead text is drawn from the top left corner", async () => {
-  await using screen = await TmuxTerminal.shell(SIZE);
-  await screen.type("echo no line end follows; printf 12345; ");
-  await screen.command("env", `${process.cwd()}/${node}`, program.path, "few");
-  const frame = await screen.see("Enter attach");
-  expect(frame).toMatch(/^ convocate {2}fake /);
-});
-
-describe("help, empty clusters and colours", () => {
-  test("? shows help, and Esc leaves it", async () => {
-    await using screen = await start("few");
-    await screen.key("?");
-    const help = await screen.see("background: detach everybody");
-    for (const word of ["attach", "new session", "restart", "kill", "delete", "quit"]) expect(help).toContain(word);
-    await screen.key("Escape");
-    await screen.seeNot("background: detach everybody");
-  });
-
-  test("an empty cluster and one without agents say what to do next", async () => {
-    await using empty = await start("none");
-    await empty.see("Press N to create the first one");
-    await using none = await start("no-agents");
-    await none.see("convocate-host init-agent --host");
-    await none.key("n");
-    await none.see("No agents ─");
-  });
-});
-
-test("NO_COLOR takes the colours and leaves the selected row to be seen", async () => {
-  const colours = /\u001b\[(?:\d+;)*(?:3[0-7]|4[0-7]|9\d)(?:;\d+)*m/;
-  await using coloured = await start("few");
-  expect(await coloured.screen({ ansi: true })).toMatch(colours);
-  await using mono = await start("few", SIZE, "NO_COLOR=1");
-  await mono.see("Enter attach");
-  expect(await mono.screen({ ansi: true })).not.toMatch(colours);
-
-  expect(await mono.screen({ ansi: true })).toMatch(/\u001b\[(?:0;)?7m[^\n]*› C {2}alpha/);
-});
-
-describe("the way out", () => {
-  test.each(["q", "Q", "C-c"])("%s quits and leaves the terminal as it was", async (key) => {
-    await using screen = await start("few");
-    expect(await screen.modes()).toEqual({ alternate: true, cursor: false, mouse: true });
-    await screen.key(key);
-    await screen.see("ended well");
-    await restored(screen);
-  });
-
-  test("SIGKILL leaves the terminal as it was, too: somebody watches from outside", async () => {
-    await using screen = await start("few");
-    await sleep(500);
-    process.kill(await screen.child(), "SIGKILL");
-    await screen.see("convocate was killed");
-    await restored(screen);
-  });
-
-  test("Ctrl-Z stops it with the terminal as the shell wants it, and fg goes on where it was", async () => {
-    await using screen = await start("few");
-    await screen.key("j", "C-z");
-    await screen.see(/Stopped|suspended/i);
-    await restored(screen);
-    await screen.command("fg");
-    await screen.see(SELECTED("beta"));
-    expect(await screen.modes()).toEqual({ alternate: true, cursor: false, mouse: true });
-    await screen.key("k");
-    await screen.see(SELECTED("alpha"));
-    await screen.key("q");
-    await screen.see("ended well");
-    await restored(screen);
-  });
-
-  test.each(["SIGTERM", "SIGHUP", "SIGINT"] as const)("%s leaves the terminal as it was", async (signal) => {
-    await using screen = await start("few");
-    process.kill(await screen.child(), signal);
-    await screen.see(`ended with INTERRUPTED: interrupted by ${signal}`);
-    await restored(screen);
-  });
-
-  test("SIGTERM while attached leaves the terminal as it was", async () => {
-    await using screen = await start("few");
-    await screen.key("Enter");
-    await screen.see("attached to alpha");
-    process.kill(await screen.child(), "SIGTERM");
-    await screen.see("ended with INTERRUPTED");
-    await restored(screen);
-  });
-
-  test.each([
-    ["crash-draw", "ended with INTERNAL: a crash in drawing"],
-    ["crash-list", "ended with INTERNAL: a crash in drawing"],
-    ["crash-elsewhere", "Error: a crash elsewhere"],
-  ])("%s leaves the terminal as it was, and says what happened", async (scenario, message) => {
-    await using screen = await start(scenario);
-    await screen.see(message);
-    await restored(screen);
-  });
-
-  /** Main screen, cursor, echo and line editing: all as a shell wants them. */
-  async function restored(screen: TmuxTerminal): Promise<void> {
-    expect(await screen.modes()).toEqual({ alternate: false, cursor: true, mouse: false });
-    await screen.command("stty", "-a");
-    const settings = await screen.see("echoctl");
-    expect(settings).toMatch(/(^|\s)icanon\b/);
-    expect(settings).toMatch(/(^|\s)echo\b/);
-    expect(settings).toMatch(/(^|\s)isig\b/);
-  }
 });

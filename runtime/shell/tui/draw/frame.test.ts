@@ -8,11 +8,11 @@ import {
   heard,
   manySessions,
   NOW_MS,
-  SETTINGS,
   sessionView,
   variedAgents,
   variedSessions,
 } from "../../../../test/tui/fixtures.js";
+import { STACK_SETTINGS } from "../../../../test/support/samples.js";
 import { cluster, keys, play, SIZES, started, TAB } from "../../../../test/support/tui-model.js";
 import type { AgentView } from "../../cluster.js";
 import type { Action, State } from "../model/state.js";
@@ -142,7 +142,7 @@ test("the settings of a full agent of many fit the smallest terminal, with how t
     { type: "cluster", sessions: [], agents },
     { type: "capacity", agent: agentId(1), capacity: { ...capacity({}), warnings } },
     ...keys("S"),
-    { type: "settings", agent: agentId(1), loaded: { effective: SETTINGS, changes: {} } },
+    { type: "settings", agent: agentId(1), loaded: { effective: STACK_SETTINGS, changes: {} } },
   );
   const frame = drawState(state, false);
   for (const text of ["a third warning", "Processes", "Enter save   Tab next field   Esc leave"])
