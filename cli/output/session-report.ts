@@ -31,6 +31,10 @@ export class SessionReport {
     this.#streams = streams;
   }
 
+  note(line: string): void {
+    this.#streams.note(line);
+  }
+
   begin({ name }: Named, at: number, of: number): void {
     this.#streams.note(`${name}: on its way (${at} of ${of})`);
   }

@@ -132,7 +132,14 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     cgroups,
     openHooks: (id) => activity.open(id),
   });
-  const capacity = new CapacityReport({ docker, cgroups, admission, diskUse: () => diskUse.total(), clock });
+  const capacity = new CapacityReport({
+    docker: containers,
+    cgroups,
+    admission,
+    diskUse: () => diskUse.total(),
+    settings: live,
+    clock,
+  });
   await capacity.begin();
   diskUse.start();
   const pulse = new DockerPulse(docker, clock);
@@ -152,6 +159,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     forget: (id) => activity.close(id),
     journal,
     pulse,
+    refuseNew: () => live.refuseNew(),
   });
   const afterBoot = started.use(
     new AfterBoot({
@@ -203,6 +211,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       locks,
       events,
       owner: settings,
+      refuseNew: () => live.refuseNew(),
       admit: async (session) => (await containers.admit(session))[Symbol.dispose](),
       sync: syncFileSystem,
       clock,

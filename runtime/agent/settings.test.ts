@@ -43,6 +43,22 @@ test("a change is in force at once and after a restart; null takes it back; what
   expect(statSync(path).mode & 0o777).toBe(0o600);
 });
 
+test("a cordoned agent refuses what is new, also after a restart, and says what ends that", async () => {
+  const settings = await LiveSettings.open(stack, path, silentLog);
+  settings.refuseNew();
+  await settings.change({ cordoned: true });
+  const again = await LiveSettings.open(stack, path, silentLog);
+  expect(again.cordoned()).toBe(true);
+  expect(() => again.refuseNew()).toThrow(
+    expect.objectContaining({
+      code: "REFUSED",
+      message: expect.stringContaining("`convocate settings a cordoned=no`"),
+    }),
+  );
+  await again.change({ cordoned: false });
+  again.refuseNew();
+});
+
 test("changes at the same time are all kept", async () => {
   const settings = await LiveSettings.open(stack, path, silentLog);
   await Promise.all([

@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { SettingsChange, type AgentSettings, type EffectiveSettings } from "../domain/index.js";
+import { ConvocateError, SettingsChange, type AgentSettings, type EffectiveSettings } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { isMissing, writeWhole } from "../protocol/files.js";
 
@@ -40,6 +40,17 @@ export class LiveSettings {
     return this.#changes;
   }
 
+  cordoned(): boolean {
+    return this.#changes.cordoned ?? false;
+  }
+
+  /** To be called before a session is made here, by whatever way. Throws REFUSED while the agent is cordoned. */
+  refuseNew(): void {
+    if (!this.cordoned()) return;
+    const { name } = this.#stack;
+    throw new ConvocateError("REFUSED", `${name} ${cordonedText(name)}`);
+  }
+
   /** Adds to what was changed; null goes back to the stack's. In force once it is on disk. Throws IO_ERROR. */
   async change(changes: SettingsChange): Promise<void> {
     const mine = this.#writing.then(async () => {
@@ -51,6 +62,11 @@ export class LiveSettings {
     this.#writing = mine.catch(() => undefined);
     await mine;
   }
+}
+
+/** Of an agent: what it means that it is cordoned, and what ends that. */
+export function cordonedText(name: string): string {
+  return `is cordoned and takes no new sessions: \`convocate settings ${name} cordoned=no\` ends that`;
 }
 
 function overlay(stack: AgentSettings, changes: SettingsChange): AgentSettings {

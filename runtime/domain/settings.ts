@@ -71,5 +71,7 @@ export const SettingsChange = z.strictObject({
     .min(1024 * 1024)
     .nullish(),
   pids: z.int().min(16).max(4_194_304).nullish(),
+  /** The agent takes no new sessions: none is made, copied or moved there. Those it has go on, and may be restarted. */
+  cordoned: z.boolean().nullish(),
 });
 export type SettingsChange = z.infer<typeof SettingsChange>;

@@ -12,6 +12,7 @@ beforeAll(async () => {
 }, 1_200_000);
 afterAll(async () => {
   for (const id of made) await cluster.convocate(["delete", id, "--yes"]);
+  await cluster.convocate(["settings", "agent-1", "cordoned=default"]);
   await cluster.close();
 }, 180_000);
 
@@ -38,6 +39,7 @@ test("drain moves what runs and what does not, goes on past one that cannot go, 
   const { moved, left } = JSON.parse(first.stdout) as Report;
   expect(moved.map(({ name }) => name)).toContain("drain-runs");
   expect(left).toMatchObject([{ name: "drain-stopped", why: expect.stringMatching(/port 18080\/tcp belongs to/) }]);
+  expect(first.stderr).toMatch(/agent-1: takes no new sessions now/);
   expect(first.stderr).toMatch(/drain-stopped: stays on agent-1: .*\n/);
   expect(await onlyRow(cluster, runs.id)).toMatchObject({ agent: "agent-2", status: { state: "running" } });
   expect(await treeHash(cluster, "agent-2", runs.id)).toBe(home);
@@ -46,6 +48,19 @@ test("drain moves what runs and what does not, goes on past one that cannot go, 
   const again = await cluster.convocateHost(["drain", "--host", "agent-1", "--spread"]);
   expect(again).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/agent-1: drained \(1 moved\)\n$/) });
   expect(await onlyRow(cluster, stopped.id)).toMatchObject({ agent: "agent-2", status: { state: "stopped" } });
+
+  // Cordoned: by name it says so, else another takes it, and nothing comes back by a move.
+  const refused =
+    /^convocate: .*agent-1 is cordoned and takes no new sessions: `convocate settings agent-1 cordoned=no`/;
+  for (const argv of [
+    ["new", "drain-new", "--agent", "agent-1", "--no-start"],
+    ["move", stopped.id, "--to", "agent-1"],
+    ["clone", stopped.id, "drain-copy", "--to", "agent-1"],
+  ])
+    expect(await cluster.convocate(argv)).toMatchObject({ exitCode: 4, stderr: expect.stringMatching(refused) });
+  expect(await create("drain-else", "--no-start")).toMatchObject({ agent: "agent-2" });
+  await cluster.convocate(["settings", "agent-1", "cordoned=no"]);
+  expect(await create("drain-back", "--agent", "agent-1", "--no-start")).toMatchObject({ agent: "agent-1" });
 }, 300_000);
 
 test("drain that cannot begin says why in one line: who, and with which exit code", async () => {

@@ -12,7 +12,7 @@ import { MetadataStore } from "../../runtime/agent/sessions/metadata.js";
 import { recover } from "../../runtime/agent/sessions/recover.js";
 import { Sessions } from "../../runtime/agent/sessions/sessions.js";
 import { noProbe, type StepProbe } from "../../runtime/agent/sessions/steps.js";
-import { AgentId, AgentSettings, type EventType, type SessionId } from "../../runtime/domain/index.js";
+import { AgentId, AgentSettings, ConvocateError, type EventType, type SessionId } from "../../runtime/domain/index.js";
 import { silentLog } from "../../runtime/protocol/log.js";
 import { OPS, type OpInput, type OpParams } from "../../runtime/protocol/rpc/ops.js";
 import { FakeCgroups } from "./fake-cgroups.js";
@@ -36,6 +36,8 @@ export class SessionsRig implements Disposable {
   image: string | null = "convocate:1";
   /** The host's. */
   cores = 100;
+  /** The agent takes no new sessions. */
+  cordoned = false;
   emitted: string[] = [];
   step: StepProbe = noProbe;
   clock: Clock = systemClock;
@@ -43,6 +45,7 @@ export class SessionsRig implements Disposable {
   /** Of the host. */
   boot = "first";
   sessions!: Sessions;
+  containers!: Containers;
   locks!: Locks;
   store!: MetadataStore;
   homes!: Homes;
@@ -82,13 +85,14 @@ export class SessionsRig implements Disposable {
       clock,
     });
     const currentImage = (): string | null => this.image;
+    this.containers = new Containers({ docker, settings: () => settings, homes, currentImage, admission, cgroups });
     // The probe of this agent, not of one that comes after it.
     const { step } = this;
     this.sessions = new Sessions({
       agentId: AgentId.parse("abcd1234"),
       store,
       homes,
-      containers: new Containers({ docker, settings: () => settings, homes, currentImage, admission, cgroups }),
+      containers: this.containers,
       locks,
       events,
       clock,
@@ -96,6 +100,9 @@ export class SessionsRig implements Disposable {
       detachAll: async () => 3,
       journal: this.journal,
       pulse: new DockerPulse(docker, clock),
+      refuseNew: () => {
+        if (this.cordoned) throw new ConvocateError("REFUSED", "cordoned");
+      },
       boot: this.boot,
       step,
     });

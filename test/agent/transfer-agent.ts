@@ -50,6 +50,8 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
   death: Death | null = null;
   /** Set by a test: refuses every admission. */
   full = false;
+  /** Set by a test: takes no new sessions. */
+  cordoned = false;
   /** Set by a test: what a file system does when its archive is synced. */
   sync: () => Promise<void> = async () => undefined;
   alive = false;
@@ -125,6 +127,9 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
         emit: (type: string, id: SessionId | null) => void this.events.push(`${type} ${id ?? ""}`),
       },
       clock: systemClock,
+      refuseNew: () => {
+        if (this.cordoned) throw new ConvocateError("REFUSED", "cordoned");
+      },
     };
     await recover({ ...common, lockFiles, log: silentLog });
     this.sessions = new Sessions({

@@ -172,6 +172,7 @@ export class FakeCluster implements Cluster {
         sessions: running,
       },
       used: { cpus: running * 0.1, memory_bytes: running * gib, disk_bytes: 20 * gib },
+      cordoned: this.#settings.cordoned ?? false,
       warnings: [],
     };
   }

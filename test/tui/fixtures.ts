@@ -71,6 +71,7 @@ export function capacity(pledged: Partial<Resources> = {}): Capacity {
     allowed: { cpus: 7.2, memory_bytes: 28.8 * gib, disk_bytes: 450 * gib },
     pledged: { ...promised, sessions: 2 },
     used: { cpus: promised.cpus / 3, memory_bytes: promised.memory_bytes / 3, disk_bytes: promised.disk_bytes / 3 },
+    cordoned: false,
     warnings: [],
   };
 }

@@ -16,6 +16,8 @@ export interface Fleet {
   /** Every session that any agent is known to have, and orphans. @throws ConvocateError UNREACHABLE unless `of` answers. */
   sessions(of?: FleetAgent): Promise<FleetSession[]>;
   capacity(): Promise<FleetCapacity[]>;
+  /** From now on the agent takes no new sessions. @throws ConvocateError BAD_USAGE when its release cannot do that. */
+  cordon(agent: FleetAgent): Promise<void>;
   /** Moves a session, or finishes a move of it. Resolves with what an operator should know. */
   move(id: SessionId, to: FleetAgent): Promise<string[]>;
   /** Takes an orphan of the shell host to an agent. Resolves with what an operator should know. */
@@ -61,6 +63,10 @@ export class FleetAtShell implements Fleet {
 
   async capacity(): Promise<FleetCapacity[]> {
     return (await this.#ask(SHAPES.capacity, ["capacity"])).agents;
+  }
+
+  async cordon(agent: FleetAgent): Promise<void> {
+    await this.#ask(SHAPES.settings, ["settings", agent.id, "cordoned=yes"]);
   }
 
   async move(id: SessionId, to: FleetAgent): Promise<string[]> {

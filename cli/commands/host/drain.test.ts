@@ -69,6 +69,9 @@ class FakeFleet implements Fleet {
     return [];
   };
 
+  readonly cordoned: string[] = [];
+  cordon = async ({ name }: FleetAgent): Promise<void> => void this.cordoned.push(name);
+
   migrate = async (id: SessionId, to: FleetAgent, options: { port?: number } = {}): Promise<string[]> => {
     const row = this.rows.find((one) => one.id === id)!;
     if (row.port === 8080 && options.port === undefined)
@@ -107,7 +110,9 @@ describe("drain", () => {
     await drainAgent(fleet, { from: "a-1", to: null }, report);
     report.end("drained");
     expect(where()).toEqual({ one: "a-3", two: "a-2", three: "a-3", else: "a-2" });
+    expect(fleet.cordoned).toEqual(["a-1"]);
     expect(lines).toEqual([
+      "a-1: takes no new sessions now; `convocate settings a-1 cordoned=no` on the shell host ends that",
       "one: on its way (1 of 3)",
       "one: now on a-3",
       "two: on its way (2 of 3)",
@@ -143,13 +148,17 @@ describe("drain", () => {
     expect(where()).toMatchObject({ three: "a-3" });
   });
 
-  test("takes what is made there meanwhile, too", async () => {
+  test("takes what is made there meanwhile, too, by an agent too old to be cordoned", async () => {
     fleet.session("one", "a-1");
+    fleet.cordon = async () => {
+      throw new ConvocateError("BAD_USAGE", "no such setting");
+    };
     fleet.meanwhile = () => {
       if (fleet.rows.length === 1) fleet.session("late", "a-1");
     };
     await drainAgent(fleet, { from: "a-1", to: null }, report);
     expect(where()).toEqual({ one: "a-3", late: "a-2" });
+    expect(lines[0]).toBe("a-1: goes on taking new sessions: no such setting");
   });
 
   test("goes first to where a move was cut off", async () => {
@@ -165,7 +174,7 @@ describe("drain", () => {
       throw new ConvocateError("INTERRUPTED", "interrupted");
     };
     await expect(drainAgent(fleet, { from: "a-1", to: null }, report)).rejects.toMatchObject({ code: "INTERRUPTED" });
-    expect(lines).toEqual(["one: on its way (1 of 2)"]);
+    expect(lines.slice(1)).toEqual(["one: on its way (1 of 2)"]);
   });
 
   test.each([

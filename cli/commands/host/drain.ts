@@ -6,7 +6,7 @@ import { roomFor } from "../session/place.js";
 import { answering, FleetAtShell, whyNot, type Fleet, type FleetAgent, type FleetSession } from "./at-shell.js";
 import { agentNamed, withShell } from "./hosts.js";
 
-type Report = Pick<SessionReport, "begin" | "gone" | "left">;
+type Report = Pick<SessionReport, "begin" | "gone" | "left" | "note">;
 
 export interface DrainOptions {
   stack: string;
@@ -16,7 +16,10 @@ export interface DrainOptions {
   json?: true;
 }
 
-/** Moves every session away from an agent; SPEC 8.2. Run again, it goes on with what is left. */
+/**
+ * Moves every session away from an agent, which takes no new ones from then on (SPEC 8.2). Run again, it goes on with what
+ * is left.
+ */
 export async function drain(options: DrainOptions): Promise<void> {
   if ((options.to === undefined) === (options.spread === undefined))
     throw new ConvocateError("BAD_USAGE", "say where its sessions go: --to AGENT, or --spread over all others");
@@ -38,8 +41,8 @@ export async function drain(options: DrainOptions): Promise<void> {
 }
 
 /**
- * One session after another, since their homes share a disk and a link. One that cannot go is told and passed by; those that
- * were made meanwhile are taken, too. `to` null: to whoever has the most room for it and takes it.
+ * Cordons the agent, then moves one session after another, since their homes share a disk and a link. One that cannot go is
+ * told and passed by; those whose making had begun are taken, too. `to` null: to whoever has the most room for it and takes it.
  * @throws ConvocateError UNREACHABLE when the agent itself, or everybody who might take its sessions, does not answer.
  */
 export async function drainAgent(
@@ -54,6 +57,7 @@ export async function drainAgent(
   const able = targets.filter(({ answers }) => answers);
   if (able.length === 0)
     throw new ConvocateError("UNREACHABLE", `no other agent answers the shell host: ${targets.map(whyNot).join("; ")}`);
+  await cordon(fleet, source, report);
   const tried = new Set<string>();
   for (;;) {
     const rows = (await fleet.sessions(source)).filter(({ agent, id }) => agent === source.name && !tried.has(id));
@@ -63,6 +67,20 @@ export async function drainAgent(
       report.begin(session, at + 1, rows.length);
       await moveAway(fleet, session, await inOrder(fleet, able, session), report);
     }
+  }
+}
+
+/** An agent of an earlier release goes on taking sessions; those are moved, too, as long as they come. */
+async function cordon(fleet: Fleet, agent: FleetAgent, report: Report): Promise<void> {
+  try {
+    await fleet.cordon(agent);
+    report.note(
+      `${agent.name}: takes no new sessions now; \`convocate settings ${agent.name} cordoned=no\` on the shell host ends that`,
+    );
+  } catch (thrown) {
+    const error = toConvocateError(thrown);
+    if (error.code !== "BAD_USAGE") throw error;
+    report.note(`${agent.name}: goes on taking new sessions: ${error.message}`);
   }
 }
 
@@ -94,7 +112,7 @@ async function inOrder(fleet: Fleet, able: readonly FleetAgent[], session: Fleet
   const room = (agent: FleetAgent): number => {
     if (agent.id === session.moved_to) return Infinity;
     const capacity = capacities.find(({ agent_id }) => agent_id === agent.id)?.capacity;
-    return capacity ? roomFor(capacity, session.limits) : -Infinity;
+    return capacity && !capacity.cordoned ? roomFor(capacity, session.limits) : -Infinity;
   };
   const rooms = able.map((agent) => ({ agent, room: room(agent) }));
   return rooms.sort((a, b) => b.room - a.room || a.agent.name.localeCompare(b.agent.name)).map(({ agent }) => agent);

@@ -14,9 +14,9 @@ export function roomFor(capacity: Capacity, limits: Limits): number {
 }
 
 /**
- * Of the agents that answer, the one with the most free capacity for such a session (SPEC 7). Where any of them is too old to
- * tell, the one with the fewest running sessions. By name where that is even.
- * @throws ConvocateError NO_AGENTS, UNREACHABLE.
+ * Of the agents that answer and are not cordoned, the one with the most free capacity for such a session (SPEC 7). Where any
+ * of them is too old to tell, the one with the fewest running sessions. By name where that is even.
+ * @throws ConvocateError NO_AGENTS, UNREACHABLE, REFUSED when all that answer are cordoned.
  */
 export async function emptiestAgent(
   cluster: Pick<Cluster, "sessions" | "agents" | "capacity">,
@@ -30,11 +30,20 @@ export async function emptiestAgent(
     (connected.length > 0 ? connected : agents).map((agent) => room(cluster, agent, limits)),
   );
   const answered = asked.filter((one) => one !== null);
-  const scores = answered.some(({ free }) => free === "unknown")
-    ? answered.map(({ agent }) => ({ agent, score: -runningOn(cluster, agent) }))
-    : answered.map(({ agent, free }) => ({ agent, score: Number(free) }));
+  const open = answered.filter(({ free }) => free !== "cordoned");
+  const scores = open.some(({ free }) => free === "unknown")
+    ? open.map(({ agent }) => ({ agent, score: -runningOn(cluster, agent) }))
+    : open.map(({ agent, free }) => ({ agent, score: Number(free) }));
   const [best] = scores.sort((a, b) => b.score - a.score || a.agent.name.localeCompare(b.agent.name));
   if (best) return best.agent;
+  const [cordoned] = answered;
+  if (cordoned) {
+    const names = answered.map(({ agent }) => agent.name).join(", ");
+    throw new ConvocateError(
+      "REFUSED",
+      `every agent that answers is cordoned (${names}): \`convocate settings ${cordoned.agent.name} cordoned=no\` ends that`,
+    );
+  }
   throw new ConvocateError("UNREACHABLE", `no agent answers: ${unreachable(cluster).map(whyNot).join("; ")}`);
 }
 
@@ -43,9 +52,10 @@ async function room(
   cluster: Pick<Cluster, "capacity">,
   agent: AgentView,
   limits: Limits,
-): Promise<{ agent: AgentView; free: number | "unknown" } | null> {
+): Promise<{ agent: AgentView; free: number | "unknown" | "cordoned" } | null> {
   try {
-    return { agent, free: roomFor(await cluster.capacity(agent.id), limits) };
+    const capacity = await cluster.capacity(agent.id);
+    return { agent, free: capacity.cordoned ? "cordoned" : roomFor(capacity, limits) };
   } catch (thrown) {
     if (thrown instanceof ConvocateError && thrown.exitCode === 3) return null;
     return { agent, free: "unknown" };

@@ -30,6 +30,7 @@ function capacity(pledgedCpus: number, pledgedMemory = 0): Capacity {
     allowed: total,
     pledged: { cpus: pledgedCpus, memory_bytes: pledgedMemory, disk_bytes: 0, sessions: 1 },
     used: { cpus: 0.25, memory_bytes: GIB, disk_bytes: null },
+    cordoned: false,
     warnings: [],
   };
 }
@@ -42,6 +43,17 @@ describe("new", () => {
     expect(await client.json("new", "b", "--cpus", "2", "--memory", "256M")).toMatchObject({
       agent: "agent-1",
       limits: { cpus: 2, memory_bytes: 256 * 1024 ** 2 },
+    });
+  });
+
+  test("passes a cordoned agent by, and says so when there is no other", async () => {
+    one.capacity = { ...capacity(0), cordoned: true };
+    two.capacity = capacity(3);
+    expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
+    two.capacity = { ...capacity(3), cordoned: true };
+    expect((await client.run("new", "b")).error).toMatchObject({
+      code: "REFUSED",
+      message: expect.stringMatching(/cordoned \(agent-1, agent-2\): `convocate settings agent-1 cordoned=no`/),
     });
   });
 

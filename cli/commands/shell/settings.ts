@@ -6,9 +6,11 @@ import type { Client } from "../session/client.js";
 import { size } from "../session/options.js";
 import { LIST_TIMEOUT_MS, resolveAgent } from "../session/resolve.js";
 
-type Key = keyof EffectiveSettings;
+type Setting = { what: string } & (
+  { key: keyof EffectiveSettings; kind: "number" | "size" } | { key: "cordoned"; kind: "flag" }
+);
 
-const NAMES: Readonly<Record<string, { key: Key; kind: "number" | "size"; what: string }>> = {
+const NAMES: Readonly<Record<string, Setting>> = {
   "cpu-percent": { key: "cpu_percent", kind: "number", what: "of the host's cores, sessions may pledge so much" },
   "memory-percent": { key: "memory_percent", kind: "number", what: "of the host's memory" },
   "disk-percent": { key: "disk_percent", kind: "number", what: "of the file system of the homes" },
@@ -16,6 +18,7 @@ const NAMES: Readonly<Record<string, { key: Key; kind: "number" | "size"; what: 
   memory: { key: "memory_bytes", kind: "size", what: "memory of a session without a limit: pledge and cap" },
   disk: { key: "disk_bytes", kind: "size", what: "disk that a session without a limit pledges" },
   pids: { key: "pids", kind: "number", what: "processes of a session without a limit" },
+  cordoned: { key: "cordoned", kind: "flag", what: "yes: it takes no new sessions, by new, clone or move" },
 };
 
 /** `convocate settings`: an agent's settings, and changes to them that outlive a rollout. */
@@ -43,13 +46,20 @@ export function settings(client: Client): Command {
         printJson(client.out, "settings", { agent_id: agent.id, agent: agent.name, ...told });
         return;
       }
-      for (const [name, { key, kind }] of Object.entries(NAMES)) {
-        const value = told.effective[key];
-        const changed = told.changes[key] === undefined || told.changes[key] === null ? "" : "  (changed here)";
-        client.out.line(`${name.padEnd(16)}${kind === "size" ? bytes(value) : value}${changed}`);
+      for (const [name, setting] of Object.entries(NAMES)) {
+        const changed = (told.changes[setting.key] ?? null) === null ? "" : "  (changed here)";
+        client.out.line(`${name.padEnd(16)}${written(setting, told)}${changed}`);
       }
     });
 }
+
+function written(setting: Setting, told: { effective: EffectiveSettings; changes: SettingsChange }): string {
+  if (setting.kind === "flag") return told.changes[setting.key] ? "yes" : "no";
+  const value = told.effective[setting.key];
+  return setting.kind === "size" ? bytes(value) : String(value);
+}
+
+const FLAGS: Readonly<Record<string, boolean>> = { yes: true, true: true, no: false, false: false };
 
 function collect(text: string, before: SettingsChange): SettingsChange {
   const [name = "", value] = text.split("=", 2);
@@ -57,9 +67,23 @@ function collect(text: string, before: SettingsChange): SettingsChange {
   const [, setting] = Object.entries(NAMES).find(([own, { key }]) => name === own || name === key) ?? [];
   if (!setting) throw new InvalidArgumentError(`there are the settings ${Object.keys(NAMES).join(", ")}.`);
   if (value === undefined) throw new InvalidArgumentError(`say what it is to be, as ${name}=VALUE.`);
-  const wanted = value === "default" ? null : setting.kind === "size" ? size(value) : Number(value);
+  const wanted = value === "default" ? null : read(setting, value);
   const parsed = SettingsChange.safeParse({ [setting.key]: wanted });
   if (!parsed.success)
     throw new InvalidArgumentError(`${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
   return { ...before, ...parsed.data };
+}
+
+function read({ kind }: Setting, value: string): number | boolean {
+  switch (kind) {
+    case "size":
+      return size(value);
+    case "number":
+      return Number(value);
+    case "flag": {
+      const flag = FLAGS[value];
+      if (flag === undefined) throw new InvalidArgumentError("say yes or no.");
+      return flag;
+    }
+  }
 }

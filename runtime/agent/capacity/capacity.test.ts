@@ -7,7 +7,7 @@ import { eventually } from "../../../test/support/eventually.js";
 import { FakeCgroups } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { ManualClock } from "../../../test/agent/manual-clock.js";
-import { newSessionId } from "../../domain/index.js";
+import { AgentSettings, newSessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { Admission } from "./admission.js";
 import { CapacityReport, hostTotal } from "./capacity.js";
@@ -106,8 +106,10 @@ describe("the report", () => {
   const docker = new FakeDocker();
   let cgroups: FakeCgroups;
   let report: CapacityReport;
+  let cordoned: boolean;
 
   beforeEach(async () => {
+    cordoned = false;
     cgroups = new FakeCgroups();
     docker.driver = "systemd";
     const admission = new Admission({
@@ -126,7 +128,14 @@ describe("the report", () => {
       diskUse: () => 0,
       clock,
     });
-    report = new CapacityReport({ docker, cgroups, admission, diskUse: () => 55, clock });
+    report = new CapacityReport({
+      docker,
+      cgroups,
+      admission,
+      diskUse: () => 55,
+      settings: { cordoned: () => cordoned, current: () => AgentSettings.parse({ name: "a-1" }) },
+      clock,
+    });
     await report.begin();
   });
 
@@ -139,6 +148,7 @@ describe("the report", () => {
       allowed: { cpus: 1.8, memory_bytes: 800, disk_bytes: 700 },
       pledged: { cpus: 0, memory_bytes: 0, disk_bytes: 0, sessions: 0 },
       used: { cpus: 0.5, memory_bytes: 42, disk_bytes: 55 },
+      cordoned: false,
       warnings: [],
     });
     await clock.advance(100);
@@ -146,6 +156,14 @@ describe("the report", () => {
     expect((await report.now()).used.cpus).toBe(0.5);
     await clock.advance(9_900);
     expect((await report.now()).used.cpus).toBeCloseTo(0.01);
+  });
+
+  test("says of a cordoned agent that it is, and what ends that", async () => {
+    cordoned = true;
+    expect(await report.now()).toMatchObject({
+      cordoned: true,
+      warnings: [expect.stringContaining("`convocate settings a-1 cordoned=no` ends that")],
+    });
   });
 
   test("warns of cgroup v1, of a foreign driver, and of a slice that is missing or has no limits", async () => {

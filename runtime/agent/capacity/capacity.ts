@@ -3,6 +3,7 @@ import { statfs } from "node:fs/promises";
 import { SESSIONS_SLICE, type Capacity, type Resources } from "../../domain/index.js";
 import type { Clock } from "../clock.js";
 import type { DockerEngine } from "../containers/engine.js";
+import { cordonedText, type LiveSettings } from "../settings.js";
 import type { Admission } from "./admission.js";
 import type { Cgroups } from "./cgroups.js";
 
@@ -26,6 +27,7 @@ export class CapacityReport {
   readonly #cgroups: Cgroups;
   readonly #admission: Admission;
   readonly #diskUse: () => number | null;
+  readonly #settings: Pick<LiveSettings, "cordoned" | "current">;
   readonly #clock: Clock;
   #sample: Sample | null = null;
   #cpus: number | null = null;
@@ -36,12 +38,14 @@ export class CapacityReport {
     admission: Admission;
     /** Bytes of all homes. */
     diskUse: () => number | null;
+    settings: Pick<LiveSettings, "cordoned" | "current">;
     clock: Clock;
   }) {
     this.#docker = options.docker;
     this.#cgroups = options.cgroups;
     this.#admission = options.admission;
     this.#diskUse = options.diskUse;
+    this.#settings = options.settings;
     this.#clock = options.clock;
   }
 
@@ -63,7 +67,9 @@ export class CapacityReport {
       allowed,
       pledged: { ...pledged, sessions },
       used: { cpus: this.#average(slice.cpuUs), memory_bytes: slice.memoryBytes, disk_bytes: this.#diskUse() },
+      cordoned: this.#settings.cordoned(),
       warnings: [
+        ...(this.#settings.cordoned() ? [cordonedText(this.#settings.current().name)] : []),
         ...(version === 1 ? ["this host has cgroup v1: limits hold, but v2 accounts better"] : []),
         ...(driver === "systemd"
           ? []

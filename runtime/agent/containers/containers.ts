@@ -7,7 +7,7 @@ import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
 import type { ContainerSpec, ContainerState, DockerEngine } from "./engine.js";
 import { nameServers, sharedMounts } from "./mounts.js";
-import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec } from "./spec.js";
+import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec, type Mount } from "./spec.js";
 
 /** Leave to start one session: its image, and what it pledges, reserved until this is disposed of. */
 export interface Admitted extends Disposable {
@@ -30,6 +30,8 @@ export class Containers {
   readonly #known = new Map<SessionId, ContainerState>();
   /** Containers that Docker told are out of memory. */
   readonly #outOfMemory = new Set<string>();
+  /** Docker reads it when it starts, so it stays while the event stream does. */
+  #driver: string | null = null;
   #watched = false;
   /** Raised by every change, so that an answer which was under way meanwhile is not kept. */
   #changes = 0;
@@ -59,6 +61,7 @@ export class Containers {
     this.#watched = now;
     this.#changes += 1;
     this.#known.clear();
+    this.#driver = null;
   }
 
   /** Something happened to this session's container. */
@@ -78,6 +81,14 @@ export class Containers {
     return { image, [Symbol.dispose]: () => reserved[Symbol.dispose]() };
   }
 
+  /** Docker's. */
+  async cgroupDriver(): Promise<string> {
+    const before = this.#changes;
+    const driver = this.#driver ?? (await this.#docker.cgroupDriver());
+    if (this.#watched && this.#changes === before) this.#driver = driver;
+    return driver;
+  }
+
   async #image(): Promise<string> {
     const image = this.#currentImage();
     if (image === null) {
@@ -86,7 +97,7 @@ export class Containers {
         "no session image is set on this agent: push one with `convocate-host init-agent`",
       );
     }
-    const [driver, found] = await Promise.all([this.#docker.cgroupDriver(), this.#docker.hasImage(image)]);
+    const [driver, found] = await Promise.all([this.cgroupDriver(), this.#docker.hasImage(image)]);
     if (driver !== "systemd") {
       throw new ConvocateError(
         "REFUSED",
@@ -110,13 +121,12 @@ export class Containers {
     const settings = this.#settings();
     const home = this.#homes.path(session.id);
     await this.#homes.check(session.id);
-    const { mounts, points } = await sharedMounts(settings.home, settings);
-    await this.#homes.makeMountPoints(session.id, points);
-    const [{ gateway }] = await Promise.all([
+    const [mounts, hooks, { gateway }] = await Promise.all([
+      this.#mounts(session.id, settings),
+      this.#openHooks?.(session.id),
       this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),
       this.#docker.remove(name),
     ]);
-    const hooks = await this.#openHooks?.(session.id);
     const spec = containerSpec({
       session,
       settings,
@@ -134,6 +144,13 @@ export class Containers {
     } finally {
       this.changed(session.id);
     }
+  }
+
+  /** What the host's user shares with this session, and places for it in its home. */
+  async #mounts(id: SessionId, settings: AgentSettings): Promise<Mount[]> {
+    const { mounts, points } = await sharedMounts(settings.home, settings);
+    await this.#homes.makeMountPoints(id, points);
+    return mounts;
   }
 
   /** Since leave was given, an update may have named another image, and the daily job taken this one: then it is that. */

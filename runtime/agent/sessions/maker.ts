@@ -21,6 +21,8 @@ export interface MakerParts {
   clock: Clock;
   reservations: Reservations;
   starter: Starter;
+  /** Throws REFUSED while this agent takes no new sessions. */
+  refuseNew: () => void;
   step: StepProbe;
 }
 
@@ -99,7 +101,8 @@ export class Maker {
     make: (port: number) => Metadata,
     work: (session: Metadata) => Promise<void>,
   ): Promise<void> {
-    const { reservations } = this.#with;
+    const { reservations, refuseNew } = this.#with;
+    refuseNew();
     const session = reservations.claim(id, wish, make);
     try {
       await work(session);

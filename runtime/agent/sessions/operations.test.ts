@@ -147,6 +147,21 @@ describe("clone", () => {
   });
 });
 
+test("a cordoned agent makes and copies no sessions; what it has is started, and an answered request is answered", async () => {
+  const params = createParams();
+  const { id } = await rig.sessions.create(params);
+  rig.cordoned = true;
+  await expect(rig.sessions.create(createParams())).rejects.toMatchObject({ code: "REFUSED" });
+  await expect(rig.sessions.clone(clone(id))).rejects.toMatchObject({ code: "REFUSED" });
+  expect((await rig.sessions.restart(id, false)).status.state).toBe("running");
+  expect((await rig.sessions.create(params)).id).toBe(id);
+  await rig.open();
+  expect((await rig.sessions.create(params)).id).toBe(id);
+  expect(await rig.sessions.list()).toHaveLength(1);
+  rig.cordoned = false;
+  await rig.sessions.create(createParams());
+});
+
 describe("a request that is sent again", () => {
   test("restart: gives the same answer, not SESSION_RUNNING; joins one under way; also after a crash", async () => {
     const { id } = await rig.sessions.create(createParams());

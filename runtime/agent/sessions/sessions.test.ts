@@ -78,6 +78,17 @@ describe("create", () => {
     expect(rig.docker.calls).toEqual([]);
   });
 
+  test("asks for Docker's cgroup driver once, and again when Docker may have been started anew", async () => {
+    rig.containers.watched(true);
+    await rig.sessions.create(createParams({ start: true }));
+    rig.docker.driver = "cgroupfs";
+    expect(await rig.containers.cgroupDriver()).toBe("systemd");
+    for (const watched of [false, true]) {
+      rig.containers.watched(watched);
+      await expect(rig.sessions.create(createParams({ start: true }))).rejects.toMatchObject({ code: "REFUSED" });
+    }
+  });
+
   test("says that it made the session when only the start failed", async () => {
     rig.docker.beforeStart = () => Promise.reject(new ConvocateError("DOCKER_ERROR", "port is allocated"));
     await expect(rig.sessions.create(createParams({ start: true }))).rejects.toMatchObject({

@@ -46,6 +46,8 @@ export interface SessionsOptions {
   forget?: (id: SessionId) => Promise<void>;
   journal: Pick<SessionJournal, "read">;
   pulse: DockerPulse;
+  /** Throws REFUSED while this agent takes no new sessions. */
+  refuseNew: () => void;
   step?: StepProbe;
 }
 

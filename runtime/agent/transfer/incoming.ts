@@ -29,6 +29,8 @@ export interface IncomingOptions {
   locks: Locks;
   events: EventSink;
   owner: Pick<AgentSettings, "uid" | "gid">;
+  /** Throws REFUSED while this agent takes no new sessions. */
+  refuseNew: () => void;
   /** Throws ADMISSION_DENIED when this session could not be started here. */
   admit: (session: Metadata) => Promise<void>;
   /** Makes what was written below this folder last through a power cut. */
@@ -116,6 +118,7 @@ export class Incoming {
   async #check(params: OpParams<"import"> & { phase: "check" }): Promise<ImportResult> {
     const session = this.#metadata(params.session, "");
     this.#refuseTaken(session.id);
+    this.#with.refuseNew();
     const held = { ...session, port: this.#with.sessions.wouldHold(session) };
     this.#refuseOwner(params.owner);
     await this.#refuseFull(session.id, params.bytes);
@@ -127,6 +130,7 @@ export class Incoming {
     const { records, sessions, homes, clock, stallMs } = this.#with;
     const { id } = params.session;
     this.#refuseTaken(id);
+    this.#with.refuseNew();
     this.#refuseOwner(params.owner);
     const earlier = records.get(id);
     if (earlier?.state === "waiting") await this.#discard(id, earlier.transfer_id);

@@ -86,6 +86,8 @@ describe("a move", () => {
     await there.sessions.delete(named.id);
     there.full = true;
     await expect(moveSession(session.id, here, there)).rejects.toMatchObject({ code: "ADMISSION_DENIED" });
+    there.cordoned = true;
+    await expect(moveSession(session.id, here, there)).rejects.toMatchObject({ code: "REFUSED" });
     const stranger = await stage.agent("stranger", { uid: 4242 });
     await expect(moveSession(session.id, here, stranger)).rejects.toMatchObject({ code: "REFUSED" });
     await expect(moveSession(session.id, here, here)).rejects.toMatchObject({ code: "SESSION_EXISTS" });

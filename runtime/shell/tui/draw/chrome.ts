@@ -1,6 +1,6 @@
 import type { Capacity } from "../../../domain/index.js";
 import { layoutOf, sessionsText, type AgentCell } from "../model/layout.js";
-import type { AgentRow } from "../model/snapshot.js";
+import { isCordoned, type AgentRow } from "../model/snapshot.js";
 import { findSession, type State, type Task } from "../model/state.js";
 import { shortDuration } from "../../../domain/index.js";
 import { clean, fit, truncate, widthOf } from "../text.js";
@@ -100,7 +100,9 @@ function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
     [" "],
     [fit(clean(agent.view.name), cell.name)],
     ["  "],
-    [fit(agent.state, cell.state), style],
+    agent.state === "up" && isCordoned(agent)
+      ? [fit("cordoned", cell.state), "warn"]
+      : [fit(agent.state, cell.state), style],
     ["  "],
     [fit(sessionsText(agent), cell.sessions)],
     ...(why === null ? bars : ([["  "], [fit(why, spansWidth(bars) - 2), "bad"]] satisfies Span[])),

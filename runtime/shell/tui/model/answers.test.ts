@@ -2,7 +2,15 @@ import { describe, expect, test } from "@jest/globals";
 import { ConvocateError } from "../../../domain/index.js";
 import { STACK_SETTINGS } from "../../../../test/support/samples.js";
 import { at, ENTER, ESC, keys, listed, play, selectedName, TAB } from "../../../../test/support/tui-model.js";
-import { agentId, agentView, NOW_MS, sessionId, sessionView, stopped } from "../../../../test/tui/fixtures.js";
+import {
+  agentId,
+  agentView,
+  capacity,
+  NOW_MS,
+  sessionId,
+  sessionView,
+  stopped,
+} from "../../../../test/tui/fixtures.js";
 import { drawState } from "../draw/frame.js";
 import type { Action } from "./state.js";
 
@@ -103,6 +111,19 @@ describe("settings", () => {
       { request: { form: "settings", agent: agentId(1), change: { cpu_percent: 80, cpus: null } } },
     ]);
     expect(play(shown, ...keys(TAB, "0", ENTER)).effects).toEqual([]);
+  });
+
+  test("an agent is cordoned by its last field, and that is seen in the strip and in New", () => {
+    const { state } = play(listed(), ...keys("S"), loaded);
+    const cordon = keys({ name: "backtab" }, " ", ENTER);
+    expect(play(state, ...cordon).effects).toMatchObject([
+      { request: { form: "settings", change: { cordoned: true } } },
+    ]);
+    const told: Action = { type: "capacity", agent: agentId(1), capacity: { ...capacity(), cordoned: true } };
+    const seen = play(listed(), told).state;
+    expect(drawState(seen, false)).toMatch(/● agent-1 +cordoned/);
+    const { dialog } = play(seen, ...keys("N")).state;
+    expect(dialog).toMatchObject({ kind: "form", form: { values: { agent: agentId(2) } } });
   });
 
   test("another agent is asked when it is chosen", () => {

@@ -2,7 +2,7 @@ import type { AgentId, Session, SessionId } from "../../../domain/index.js";
 import type { OpInput } from "../../../protocol/rpc/ops.js";
 import { bytesText, coresText } from "../text.js";
 import { openForm, YES, type Choice, type Field, type Form, type Problems } from "./form.js";
-import { freeOf, fullness, reachableAgents, type AgentRow, type Snapshot } from "./snapshot.js";
+import { freeOf, fullness, isCordoned, reachableAgents, type AgentRow, type Snapshot } from "./snapshot.js";
 import { parseBytes, parseDnsName, parseName, parseNumber, parsePort, writeBytes, type Parsed } from "./values.js";
 
 /** What each form is about. */
@@ -57,14 +57,16 @@ function limit(name: string, label: string, example: string): Field {
   return { name, label, kind: "text", empty: "the agent's default", hint: `${example}; nothing: the agent's default` };
 }
 
-/** An empty New form on the reachable agent with the most room; null when no agent can be reached. */
+/** An empty New form on the reachable agent with the most room that takes sessions; null when no agent can be reached. */
 export function newForm(snapshot: Snapshot): Form | null {
   const [best] = reachableAgents(snapshot).sort(byRoom);
   return best ? openForm({ agent: best.view.id, start: YES }, "name") : null;
 }
 
-/** Most room first; where capacity is not known, the fewest running sessions. */
+/** Most room first, cordoned ones last; where capacity is not known, the fewest running sessions. */
 function byRoom(a: AgentRow, b: AgentRow): number {
+  const closed = Number(isCordoned(a)) - Number(isCordoned(b));
+  if (closed !== 0) return closed;
   if (a.capacity && b.capacity) return fullness(a.capacity) - fullness(b.capacity) || a.running - b.running;
   return a.running - b.running;
 }
@@ -135,14 +137,22 @@ function agentField(snapshot: Snapshot, without: AgentId | null): Field {
       value: agent.view.id,
       label: agent.view.name,
       note: roomText(agent),
-      ...(agent.reachable ? {} : { problem: `${agent.view.name} cannot be reached now, choose another` }),
+      ...closedTo(agent),
     }));
   return { name: "agent", label: "Agent", kind: "choice", choices, hint: "left and right choose" };
 }
 
+function closedTo(agent: AgentRow): Pick<Choice, "problem"> {
+  const { name } = agent.view;
+  if (!agent.reachable) return { problem: `${name} cannot be reached now, choose another` };
+  return isCordoned(agent) ? { problem: `${name} is cordoned and takes no new sessions, choose another` } : {};
+}
+
 /** `5.2 cores and 12 GiB free, 3 running`. */
-function roomText({ capacity, reachable, running }: AgentRow): string {
+function roomText(agent: AgentRow): string {
+  const { capacity, reachable, running } = agent;
   if (!reachable) return "does not answer";
+  if (isCordoned(agent)) return "cordoned";
   if (!capacity) return `${running} running`;
   const free = freeOf(capacity);
   const room = `${coresText(free.cpus)}, ${bytesText(free.memory_bytes)}, disk ${bytesText(free.disk_bytes)} free`;

@@ -1,5 +1,5 @@
 import { widthOf } from "../text.js";
-import type { AgentRow } from "./snapshot.js";
+import { isCordoned, type AgentRow } from "./snapshot.js";
 import { MIN_SIZE, type Dialog, type Size, type State } from "./state.js";
 
 /** How the screen's lines are shared out: title, column heads, table, rule, agents, status line, keys. */
@@ -37,7 +37,7 @@ export function layoutOf(state: Pick<State, "size" | "snapshot">): Layout {
   const widest = (text: (agent: AgentRow) => string, most: number): number =>
     agents.reduce((width, agent) => Math.max(width, Math.min(most, widthOf(text(agent)))), 1);
   const name = widest((agent) => agent.view.name, 16);
-  const stateWidth = widest((agent) => agent.state, 10);
+  const stateWidth = widest((agent) => (isCordoned(agent) ? "cordoned" : agent.state), 10);
   const sessions = widest(sessionsText, 14);
   const release = widest((agent) => agent.view.release ?? "", 20);
   const bar = cols >= 100 ? 10 : 8;

@@ -1,5 +1,5 @@
 import type { AgentId, EffectiveSettings, SettingsChange } from "../../../domain/index.js";
-import { openForm, type Choice, type Field, type Form, type Problems } from "./form.js";
+import { openForm, YES, type Choice, type Field, type Form, type Problems } from "./form.js";
 import type { Snapshot } from "./snapshot.js";
 import { parseBytes, parseNumber, writeBytes, type Parsed } from "./values.js";
 
@@ -50,6 +50,8 @@ const SETTINGS: readonly { name: Name; label: string; hint: string; read: (text:
     },
   ];
 
+const CORDONED = "cordoned";
+
 function percent(text: string): Parsed<number | null> {
   return parseNumber(text, PERCENT);
 }
@@ -62,7 +64,8 @@ export function settingsForm(agent: AgentId, loaded: LoadedSettings | null): For
     const value = loaded.effective[name];
     return [name, bytes(name) ? writeBytes(value) : String(value)];
   });
-  return openForm({ agent, ...Object.fromEntries(values) }, "agent");
+  const cordoned = loaded.changes.cordoned ? YES : "";
+  return openForm({ agent, ...Object.fromEntries(values), [CORDONED]: cordoned }, "agent");
 }
 
 export function settingsFields(snapshot: Snapshot, loaded: LoadedSettings | null): readonly Field[] {
@@ -74,6 +77,13 @@ export function settingsFields(snapshot: Snapshot, loaded: LoadedSettings | null
   return [
     agent,
     ...SETTINGS.map(({ name, label, hint }): Field => ({ name, label, kind: "text", hint: hint + changed(name) })),
+    {
+      name: CORDONED,
+      label: "Cordoned",
+      kind: "check",
+      text: "take no new sessions",
+      hint: "Space turns it over; the sessions it has go on",
+    },
   ];
 }
 
@@ -95,5 +105,7 @@ export function settingsChange(form: Form): SettingsChange {
     const parsed = read(text);
     if (parsed.ok) change[name] = parsed.value;
   }
+  const cordoned = form.values[CORDONED] ?? "";
+  if (cordoned !== (form.initial[CORDONED] ?? "")) change.cordoned = cordoned === YES;
   return change;
 }

@@ -127,6 +127,11 @@ export function freeOf({ allowed, pledged }: Capacity): { cpus: number; memory_b
   return { cpus: free("cpus"), memory_bytes: free("memory_bytes"), disk_bytes: free("disk_bytes") };
 }
 
+/** As far as is known: it takes no new sessions. */
+export function isCordoned({ capacity }: AgentRow): boolean {
+  return capacity?.cordoned === true;
+}
+
 /** Share of what is allowed that is pledged, 0 to 1, of the resource that runs out first. */
 export function fullness({ allowed, pledged }: Capacity): number {
   const share = (used: number, of: number): number => (of > 0 ? Math.min(1, used / of) : 1);
