@@ -97,9 +97,14 @@ describe("a host over SSH", () => {
   });
 
   test("the key that a host shows can be read without logging in", async () => {
-    const shown = await scanHostKey({ name: "new", address: "127.0.0.1", port: server.host.port });
+    const at = { name: "new", address: "127.0.0.1", port: server.host.port, user: "admin" };
+    const shown = await scanHostKey(at);
     expect(shown.line).toBe(hostKey.publicKey.split(" ").slice(0, 2).join(" "));
     expect(shown.fingerprint).toBe(fingerprintOf(blobOf(hostKey.publicKey)));
+    await expect(scanHostKey({ ...at, port: 1 })).rejects.toMatchObject({
+      code: "CONNECTION_REFUSED",
+      message: expect.stringContaining("admin@new (127.0.0.1:1): nothing listens there"),
+    });
   });
 
   test("a closed pool opens nothing", async () => {

@@ -58,12 +58,12 @@ export async function dial(host: SshHost, signal?: AbortSignal, timeoutMs = CONN
  * only, where a person compares its fingerprint: what a network shows is not to be trusted by itself.
  */
 export async function scanHostKey(
-  at: Pick<SshHost, "name" | "address" | "port" | "jump">,
+  at: Pick<SshHost, "name" | "address" | "port" | "user" | "jump">,
   signal?: AbortSignal,
   timeoutMs = CONNECT_TIMEOUT_MS,
 ): Promise<{ line: string; fingerprint: string }> {
-  const { name, address, port, jump } = at;
-  const host: SshHost = { via: "ssh", name, address, port, user: "nobody", hostKeys: [], ...(jump && { jump }) };
+  const { name, address, port, user, jump } = at;
+  const host: SshHost = { via: "ssh", name, address, port, user, hostKeys: [], ...(jump && { jump }) };
   const deadline = AbortSignal.timeout(timeoutMs);
   const either = signal ? AbortSignal.any([deadline, signal]) : deadline;
   const late = (): ConvocateError =>

@@ -5,10 +5,10 @@ import { firstContact } from "./host-key.js";
 const keys = makeKeys(2);
 const line = keys[0]!.publicKey.split(" ").slice(0, 2).join(" ");
 let server: TestServer;
-let at: { name: string; address: string; port: number };
+let at: { name: string; address: string; port: number; user: string };
 beforeAll(async () => {
   server = await startTestServer(keys[0]!, keys[1]!);
-  at = { name: "h", address: "127.0.0.1", port: server.host.port };
+  at = { name: "h", address: "127.0.0.1", port: server.host.port, user: "admin" };
 });
 afterAll(async () => {
   await server.close();
