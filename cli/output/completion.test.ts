@@ -14,8 +14,8 @@ beforeAll(async () => {
   scripts = { bash: await script("bash"), zsh: await script("zsh"), fish: await script("fish") };
 });
 
-/** What bash offers after these words, the last of which is being typed; `convocate` itself is a stand-in that knows two names. */
-function offered(...words: string[]): string[] {
+/** A shell that has read its script; `convocate` itself is a stand-in that knows two names. */
+function inShell(shell: keyof typeof scripts, argv: (script: string) => string[]): string[] {
   const dir = mkdtempSync(join(tmpdir(), "convocate-completion-"));
   try {
     writeFileSync(
@@ -23,10 +23,9 @@ function offered(...words: string[]): string[] {
       '#!/bin/sh\ncase "$2" in sessions) echo alpha; echo beta ;; agents) echo agent-1 ;; esac\n',
     );
     chmodSync(join(dir, "convocate"), 0o755);
-    writeFileSync(join(dir, "script"), scripts.bash);
-    const ask = `source "$1"; shift; COMP_WORDS=(convocate "$@"); COMP_CWORD=$#; _convocate; printf '%s\\n' "\${COMPREPLY[@]}"`;
-    const env = { PATH: `${dir}:${process.env["PATH"] ?? ""}` };
-    const out = execFileSync("bash", ["--norc", "-c", ask, "-", join(dir, "script"), ...words], {
+    writeFileSync(join(dir, "script"), scripts[shell]);
+    const env = { PATH: `${dir}:${process.env["PATH"] ?? ""}`, HOME: dir };
+    const out = execFileSync(shell, argv(join(dir, "script")), {
       encoding: "utf8",
       env,
       stdio: ["ignore", "pipe", "pipe"],
@@ -35,6 +34,12 @@ function offered(...words: string[]): string[] {
   } finally {
     rmSync(dir, { recursive: true });
   }
+}
+
+/** What bash offers after these words, the last of which is being typed. */
+function offered(...words: string[]): string[] {
+  const ask = `source "$1"; shift; COMP_WORDS=(convocate "$@"); COMP_CWORD=$#; _convocate; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return inShell("bash", (script) => ["--norc", "-c", ask, "-", script, ...words]);
 }
 
 test("bash completes verbs, options of a verb, values of an option and names of sessions", () => {
@@ -55,6 +60,19 @@ test("bash completes verbs, options of a verb, values of an option and names of 
 test("zsh goes on with options after an argument that it cannot complete", () => {
   for (const verb of ["new", "clone", "kill"])
     expect(scripts.zsh).toMatch(new RegExp(`^ +${verb}\\) .* '\\*: : ' ;;$`, "m"));
+});
+
+test("zsh takes its script", () => {
+  expect(inShell("zsh", (script) => ["-f", "-n", script])).toEqual([]);
+});
+
+test("fish completes the same, and says of each what it does, as --help says it", () => {
+  const fish = (line: string): string[] =>
+    inShell("fish", (script) => ["--no-config", "-c", `source ${script}; complete -C '${line}'`]);
+  expect(fish("convocate kil")).toEqual(["kill\tstop a session's container: 10 s of grace, then SIGKILL"]);
+  expect(fish("convocate kill ")).toEqual(["alpha", "beta"]);
+  expect(fish("convocate new x --agent ").map((line) => line.split("\t")[0])).toEqual(["agent-1"]);
+  expect(fish("convocate ls --w").map((line) => line.split("\t")[0])).toEqual(["--watch"]);
 });
 
 test("every verb and every option is in each shell's script", () => {

@@ -31,7 +31,7 @@ function verbOf(command: Command): Verb {
   const [first] = command.registeredArguments;
   return {
     name: command.name(),
-    description: sentence(command.description()),
+    description: command.description(),
     subject: subjectOf(first?.name()),
     words: (first?.argChoices ?? []).filter((word) => word !== "sessions" && word !== "agents"),
     options: [
@@ -46,7 +46,7 @@ function optionOf(option: Option): Verb["options"][number] {
   // An agent is taken by either of its names, and nothing else is.
   const value = option.flags.includes("<name|id>") ? "agents" : "value";
   const takes = option.required || option.optional ? value : "nothing";
-  return { flags, description: sentence(option.description), takes, choices: option.argChoices ?? [] };
+  return { flags, description: option.description, takes, choices: option.argChoices ?? [] };
 }
 
 function subjectOf(argument: string | undefined): Subject {
@@ -54,9 +54,14 @@ function subjectOf(argument: string | undefined): Subject {
   return argument === "agent" ? "agents" : null;
 }
 
-/** Nothing in a description that any of the three shells would read as more than text. */
-function sentence(text: string): string {
-  return text.replace(/[`'"$\\[\]]/g, "").replace(/:/g, ";");
+/** As one word of bash and zsh. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** As one word of fish, which knows escapes in single quotes. */
+function fishQuoted(text: string): string {
+  return `'${text.replace(/[\\']/g, "\\$&")}'`;
 }
 
 function bash(program: string, verbs: readonly Verb[]): string {
@@ -102,7 +107,7 @@ complete -F _${program} ${program}`;
 
 /** The space before a function of ours keeps `_arguments` from putting options of its own before our arguments. */
 function zsh(program: string, verbs: readonly Verb[]): string {
-  const list = verbs.map(({ name, description }) => `    '${name}:${description}'`).join("\n");
+  const list = verbs.map(({ name, description }) => `    ${quoted(`${name}:${description}`)}`).join("\n");
   const value = (option: Verb["options"][number]): string => {
     if (option.choices.length > 0) return `:value:(${option.choices.join(" ")})`;
     if (option.takes === "agents") return `:agent: _${program}_names agents`;
@@ -110,7 +115,7 @@ function zsh(program: string, verbs: readonly Verb[]): string {
   };
   const cases = verbs.map((verb) => {
     const specs = verb.options.flatMap((option) =>
-      option.flags.map((flag) => `'${flag}[${option.description}]${value(option)}'`),
+      option.flags.map((flag) => quoted(`${flag}[${option.description.replace(/[\\[\]]/g, "\\$&")}]${value(option)}`)),
     );
     const first = verb.subject
       ? [`'1:${verb.subject}: _${program}_names ${verb.subject}'`]
@@ -148,10 +153,10 @@ function fish(program: string, verbs: readonly Verb[]): string {
         .map((flag) => (flag.startsWith("--") ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`))
         .join(" ");
       const from = choices.length > 0 ? ` -a '${choices.join(" ")}'` : takes === "agents" ? ` ${of("agents")}` : "";
-      return `complete -c ${program} -f ${when} ${names}${takes === "nothing" ? "" : ` -x${from}`} -d '${description}'`;
+      return `complete -c ${program} -f ${when} ${names}${takes === "nothing" ? "" : ` -x${from}`} -d ${fishQuoted(description)}`;
     });
     return [
-      `complete -c ${program} -f -n __fish_use_subcommand -a ${verb.name} -d '${verb.description}'`,
+      `complete -c ${program} -f -n __fish_use_subcommand -a ${verb.name} -d ${fishQuoted(verb.description)}`,
       ...(verb.subject ? [`complete -c ${program} -f ${when} ${of(verb.subject)}`] : []),
       ...(verb.words.length > 0 ? [`complete -c ${program} -f ${when} -a '${verb.words.join(" ")}'`] : []),
       ...options,
