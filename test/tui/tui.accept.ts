@@ -41,13 +41,19 @@ describe("the list", () => {
     await screen.see("3f2a91c4-5d07-4b6e-8a10-000000000002");
   });
 
-  test("a resize is followed, below 80x24 it says so, and comes back", async () => {
+  test("a resize is followed, below 80x20 it says so, and comes back", async () => {
     await using screen = await tui.start("few");
     await screen.resize(120, 30);
     await screen.see(/^.{100,}agents 2\/2 *\n/);
-    await screen.resize(60, 20);
-    await screen.see("this terminal is 60x20");
+    await screen.resize(80, 20);
+    await screen.key("n");
+    await screen.see("New session");
+    await screen.see("Enter create");
+    await screen.resize(80, 19);
+    await screen.see("this terminal is 80x19");
     await screen.resize(SIZE.cols, SIZE.rows);
+    await screen.see("Enter create");
+    await screen.key("Escape");
     await screen.see("Enter attach");
   });
 });

@@ -18,9 +18,11 @@ export interface Panel {
 export function dialogPanel(state: State): Panel | null {
   if (state.dialog === null) return null;
   const width = dialogWidth(state.size, state.dialog.kind);
-  const { title, body: whole, tallest = 0, foot } = contentOf(state, state.dialog, width);
+  const { title, body: whole, tallest = 0, through = 0, foot } = contentOf(state, state.dialog, width);
   // Title, foot and frame are always there: they say how to leave.
-  const body = whole.slice(0, state.size.rows - 3);
+  const room = state.size.rows - 3;
+  const from = Math.max(0, through - room);
+  const body = whole.slice(from, from + room);
   const [border, heads] =
     state.dialog.kind === "error" && state.dialog.bad ? (["bad", "badBold"] as const) : (["border", "accent"] as const);
   const inner = (spans: Line): Line => [["│", border], [" "], ...line(spans, width), [" "], ["│", border]];

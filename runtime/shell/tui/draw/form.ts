@@ -26,6 +26,7 @@ export function formContent(state: State, dialog: FormDialog, width: number): Co
     title,
     body: [...above, ...body],
     tallest: above.length + tallestOf(form, fields, problems, width),
+    through: above.length + throughFocus(form, fields, problems, width),
     foot: keys(["Enter", verb, ENTER], ...(fields.length > 1 ? ([["Tab", "next field", TAB]] as const) : []), [
       "Esc",
       "cancel",
@@ -78,6 +79,8 @@ export function settingsContent(state: State, dialog: SettingsDialog, width: num
       ...fieldLines(form, others, problems, width),
     ],
     tallest: body.length + tallestOf(form, fields, problems, width),
+    // The agent is the first line of all, and what is said of it follows the fields.
+    through: form.focus === agent?.name ? 0 : body.length + throughFocus(form, fields, problems, width),
     foot: keys(["Enter", "save", ENTER], ["Tab", "next field", TAB], ["Esc", "leave", ESC]),
   };
 }
@@ -121,6 +124,12 @@ function eventsText({ connection, since, last_heartbeat_at, peer_lost_since }: A
 /** Lines of the fields when the one that takes most is focused. */
 function tallestOf(form: Form, fields: readonly Field[], problems: Problems, width: number): number {
   return Math.max(0, ...fields.map(({ name }) => fieldLines({ ...form, focus: name }, fields, problems, width).length));
+}
+
+/** Lines up to the end of what is said of the focused field. */
+function throughFocus(form: Form, fields: readonly Field[], problems: Problems, width: number): number {
+  const at = fields.findIndex(({ name }) => name === form.focus);
+  return fieldLines(form, fields.slice(0, at + 1), problems, width).length;
 }
 
 /** The fields, one below the other, with what there is to say of the focused one and of those that are wrong. */

@@ -132,21 +132,27 @@ test("the cursor is drawn where what is typed goes, with what is right of it", (
   expect(drawState(left, true)).toMatch(/ab\u001b\[7mc\u001b/);
 });
 
-test("the settings of a full agent of many fit the smallest terminal, with how to leave them", () => {
+test("the settings of a full agent of many are reached in the smallest terminal, with how to leave them", () => {
   const agents = Array.from({ length: 10 }, (_, index) =>
     agentView(index + 1, { heard: { ...heard(index + 1, "connected"), peer_lost_since: ago(200) } }),
   );
   const warnings = ["one warning", "another warning", "a third warning"];
-  const state = stateOf(
-    { cols: 80, rows: 24 },
+  let state = stateOf(
+    { cols: 80, rows: 20 },
     { type: "cluster", sessions: [], agents },
     { type: "capacity", agent: agentId(1), capacity: { ...capacity({}), warnings } },
     ...keys("S"),
     { type: "settings", agent: agentId(1), loaded: { effective: STACK_SETTINGS, changes: {} } },
   );
-  const frame = drawState(state, false);
-  for (const text of ["a third warning", "Processes", "Enter save   Tab next field   Esc leave"])
-    expect(frame).toContain(text);
+  expect(drawState(state, false)).toContain("› Agent");
+  for (const field of ["CPU %", "Memory %", "Disk %", "CPUs", "Memory", "Disk", "Processes", "Cordoned"]) {
+    ({ state } = play(state, ...keys(TAB)));
+    const frame = drawState(state, false);
+    expect(frame).toContain(`› ${field} `);
+    expect(frame).toContain("Enter save   Tab next field   Esc leave");
+  }
+  expect(drawState(state, false)).toContain("a third warning");
+  expect(drawState(state, false)).toContain("the sessions it has go on");
 });
 
 test("the confirmation names the session and its agent", () => {
@@ -226,16 +232,16 @@ test("a list longer than the screen says at its right edge where in it one is", 
   expect(bar(stateOf(size))).not.toContain("x");
 });
 
-test("below 80x24 it says so", () => {
-  expect(drawFrame(varied, { cols: 79, rows: 24, color: false })).toContain("needs 80x24");
-  expect(drawFrame(varied, { cols: 80, rows: 23, color: false })).toContain("this terminal is 80x23");
+test("below 80x20 it says so", () => {
+  expect(drawFrame(varied, { cols: 79, rows: 20, color: false })).toContain("needs 80x20");
+  expect(drawFrame(varied, { cols: 80, rows: 19, color: false })).toContain("this terminal is 80x19");
   const tiny = drawFrame(varied, { cols: 20, rows: 5, color: false });
   expect(
     tiny
       .split("\n")
       .map((text) => text.trim())
       .join(" "),
-  ).toBe("convocate needs 80x24; this terminal is 20x5. Make it larger, or Q to quit.");
+  ).toBe("convocate needs 80x20; this terminal is 20x5. Make it larger, or Q to quit.");
 });
 
 test("a frame of 10,000 sessions costs about what one of 50 costs", () => {

@@ -10,6 +10,8 @@ export interface Content {
   body: readonly Line[];
   /** Lines that the body has at most while one moves in it: where its top is follows from this, so that it stays there. */
   tallest?: number;
+  /** Lines of the body up to the end of what has the focus: a body higher than the screen is scrolled to there. */
+  through?: number;
   foot: Line;
 }
 
