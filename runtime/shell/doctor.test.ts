@@ -71,6 +71,7 @@ test("a store that fails, names that do not resolve, another release, a log that
     pledged: { cpus: 4, memory_bytes: 0, disk_bytes: 0, sessions: 9 },
     used: { cpus: null, memory_bytes: null, disk_bytes: null },
     warnings: ["cgroup v1"],
+    cordoned: false,
   };
   const log = join(dir, "logs", `${A}.log`);
   writeFileSync(log, "");
