@@ -80,13 +80,18 @@ test("hooks without their plugin are told with the command that installs it; wit
   );
 }, 120_000);
 
-test("a lock that a dead process left is taken away with a word, and the work goes on", async () => {
+test("what a dead process left, a lock and half of a file, is taken away, and the work goes on", async () => {
   const dead = spawn("true");
   await new Promise((resolve) => dead.once("exit", resolve));
   await lock(A, dead.pid!);
+  // Killed between two writes of its state: Pulumi itself says "failed to load checkpoint: EOF" then.
+  const stacks = join(dir, ".pulumi/stacks/convocate");
+  await writeFile(join(stacks, `${A}.json.attrs`), "");
+  await writeFile(join(stacks, `${A}.json.18ea26379827688c.tmp`), "{}");
   const up = await command(["script/pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", A], {
     env,
   });
   expect(up.stderr).toContain(`process ${dead.pid!} was cut off and left its lock: taken away`);
   expect(up.stdout).toContain("AUTH_REJECTED");
+  expect((await readdir(stacks)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
 }, 120_000);
