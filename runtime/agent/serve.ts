@@ -133,7 +133,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     openHooks: (id) => activity.open(id),
   });
   const capacity = new CapacityReport({
-    docker: containers,
+    containers,
     cgroups,
     admission,
     diskUse: () => diskUse.total(),

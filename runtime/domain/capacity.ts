@@ -22,7 +22,7 @@ export const Capacity = z.object({
     memory_bytes: z.number().min(0).nullable(),
     disk_bytes: z.number().min(0).nullable(),
   }),
-  /** It takes no new sessions, as an operator wanted (`settings-set`). An agent of an earlier release always does. */
+  /** It takes no new sessions, as an operator wanted (`settings-set`); never so on an agent of an earlier release. */
   cordoned: z.boolean().default(false),
   /** What an operator should know: cgroup v1, a slice without limits, a foreign cgroup driver. */
   warnings: z.array(z.string()),

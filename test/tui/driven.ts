@@ -23,7 +23,7 @@ export class DrivenTui implements Disposable {
     return ["env", ...env, `${process.cwd()}/node_modules/.bin/node`, this.#program.path, scenario];
   }
 
-  /** A scenario of the fake cluster, once its first frame is there; in the smallest terminal unless told. */
+  /** A scenario of the fake cluster, once its first frame is there; at 80x24 unless told. */
   async start(
     scenario: string,
     size: { cols: number; rows: number } = SIZES[0],

@@ -129,7 +129,7 @@ describe("the report", () => {
       clock,
     });
     report = new CapacityReport({
-      docker,
+      containers: docker,
       cgroups,
       admission,
       diskUse: () => 55,

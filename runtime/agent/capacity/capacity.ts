@@ -2,7 +2,7 @@ import { cpus, totalmem } from "node:os";
 import { statfs } from "node:fs/promises";
 import { SESSIONS_SLICE, type Capacity, type Resources } from "../../domain/index.js";
 import type { Clock } from "../clock.js";
-import type { DockerEngine } from "../containers/engine.js";
+import type { Containers } from "../containers/containers.js";
 import { cordonedText, type LiveSettings } from "../settings.js";
 import type { Admission } from "./admission.js";
 import type { Cgroups } from "./cgroups.js";
@@ -23,7 +23,7 @@ interface Sample {
 
 /** What the agent answers to `capacity`. */
 export class CapacityReport {
-  readonly #docker: Pick<DockerEngine, "cgroupDriver">;
+  readonly #containers: Pick<Containers, "cgroupDriver">;
   readonly #cgroups: Cgroups;
   readonly #admission: Admission;
   readonly #diskUse: () => number | null;
@@ -33,7 +33,7 @@ export class CapacityReport {
   #cpus: number | null = null;
 
   constructor(options: {
-    docker: Pick<DockerEngine, "cgroupDriver">;
+    containers: Pick<Containers, "cgroupDriver">;
     cgroups: Cgroups;
     admission: Admission;
     /** Bytes of all homes. */
@@ -41,7 +41,7 @@ export class CapacityReport {
     settings: Pick<LiveSettings, "cordoned" | "current">;
     clock: Clock;
   }) {
-    this.#docker = options.docker;
+    this.#containers = options.containers;
     this.#cgroups = options.cgroups;
     this.#admission = options.admission;
     this.#diskUse = options.diskUse;
@@ -58,7 +58,7 @@ export class CapacityReport {
   async now(): Promise<Capacity> {
     const [{ total, allowed, pledged, sessions }, driver, version, slice] = await Promise.all([
       this.#admission.pledged(),
-      this.#docker.cgroupDriver(),
+      this.#containers.cgroupDriver(),
       this.#cgroups.version(),
       this.#cgroups.slice(),
     ]);

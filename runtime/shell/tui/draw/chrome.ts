@@ -1,6 +1,6 @@
 import type { Capacity } from "../../../domain/index.js";
-import { layoutOf, sessionsText, type AgentCell } from "../model/layout.js";
-import { isCordoned, type AgentRow } from "../model/snapshot.js";
+import { layoutOf, sessionsText, stateText, type AgentCell } from "../model/layout.js";
+import type { AgentRow } from "../model/snapshot.js";
 import { findSession, type State, type Task } from "../model/state.js";
 import { shortDuration } from "../../../domain/index.js";
 import { clean, fit, truncate, widthOf } from "../text.js";
@@ -57,8 +57,9 @@ export function ruleLine(state: State): Line {
   return line([...left, ["─".repeat(rule), "dim"], ...right], state.size.cols);
 }
 
-const AGENT_MARK: Record<AgentRow["state"], { mark: string; style: Style }> = {
+const AGENT_MARK: Record<ReturnType<typeof stateText>, { mark: string; style: Style }> = {
   up: { mark: "●", style: "ok" },
+  cordoned: { mark: "●", style: "warn" },
   silent: { mark: "◐", style: "warnBold" },
   deaf: { mark: "◑", style: "warnBold" },
   flapping: { mark: "◌", style: "warnBold" },
@@ -85,7 +86,8 @@ export function agentLines(state: State): Line[] {
 }
 
 function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
-  const { mark, style } = AGENT_MARK[agent.state];
+  const state = stateText(agent);
+  const { mark, style } = AGENT_MARK[state];
   const bars: Span[] = [
     ...barSpans("cpu ", agent.capacity, "cpus", cell.bar),
     ...barSpans("mem ", agent.capacity, "memory_bytes", cell.bar),
@@ -100,9 +102,7 @@ function agentSpans(agent: AgentRow, cell: AgentCell): Span[] {
     [" "],
     [fit(clean(agent.view.name), cell.name)],
     ["  "],
-    agent.state === "up" && isCordoned(agent)
-      ? [fit("cordoned", cell.state), "warn"]
-      : [fit(agent.state, cell.state), style],
+    [fit(state, cell.state), style],
     ["  "],
     [fit(sessionsText(agent), cell.sessions)],
     ...(why === null ? bars : ([["  "], [fit(why, spansWidth(bars) - 2), "bad"]] satisfies Span[])),

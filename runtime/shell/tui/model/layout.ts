@@ -37,7 +37,7 @@ export function layoutOf(state: Pick<State, "size" | "snapshot">): Layout {
   const widest = (text: (agent: AgentRow) => string, most: number): number =>
     agents.reduce((width, agent) => Math.max(width, Math.min(most, widthOf(text(agent)))), 1);
   const name = widest((agent) => agent.view.name, 16);
-  const stateWidth = widest((agent) => (isCordoned(agent) ? "cordoned" : agent.state), 10);
+  const stateWidth = widest(stateText, 10);
   const sessions = widest(sessionsText, 14);
   const release = widest((agent) => agent.view.release ?? "", 20);
   const bar = cols >= 100 ? 10 : 8;
@@ -56,6 +56,11 @@ export function layoutOf(state: Pick<State, "size" | "snapshot">): Layout {
     agentsPerLine,
     agentCell: { name, state: stateWidth, sessions, bar, disk, release: withRelease ? release : 0 },
   };
+}
+
+/** An agent's state; one that is well and takes no new sessions is cordoned. */
+export function stateText(agent: AgentRow): AgentRow["state"] | "cordoned" {
+  return agent.state === "up" && isCordoned(agent) ? "cordoned" : agent.state;
 }
 
 /** `3 sessions`. */
