@@ -47,8 +47,7 @@ export class LiveSettings {
   /** To be called before a session is made here, by whatever way. Throws REFUSED while the agent is cordoned. */
   refuseNew(): void {
     if (!this.cordoned()) return;
-    const { name } = this.#stack;
-    throw new ConvocateError("REFUSED", `${name} ${cordonedText(name)}`);
+    throw new ConvocateError("REFUSED", cordonedText(this.#stack.name));
   }
 
   /** Adds to what was changed; null goes back to the stack's. In force once it is on disk. Throws IO_ERROR. */
@@ -64,9 +63,9 @@ export class LiveSettings {
   }
 }
 
-/** Of an agent: what it means that it is cordoned, and what ends that. */
+/** What it means that the agent of this name is cordoned, and what ends that; whoever asked it names it in front. */
 export function cordonedText(name: string): string {
-  return `is cordoned and takes no new sessions: \`convocate settings ${name} cordoned=no\` ends that`;
+  return `this agent is cordoned and takes no new sessions: \`convocate settings ${name} cordoned=no\` ends that`;
 }
 
 function overlay(stack: AgentSettings, changes: SettingsChange): AgentSettings {

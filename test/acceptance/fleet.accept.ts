@@ -51,7 +51,7 @@ test("drain moves what runs and what does not, goes on past one that cannot go, 
 
   // Cordoned: by name it says so, else another takes it, and nothing comes back by a move.
   const refused =
-    /^convocate: .*agent-1 is cordoned and takes no new sessions: `convocate settings agent-1 cordoned=no`/;
+    /^convocate: .*agent-1: this agent is cordoned and takes no new sessions: `convocate settings agent-1 cordoned=no`/;
   for (const argv of [
     ["new", "drain-new", "--agent", "agent-1", "--no-start"],
     ["move", stopped.id, "--to", "agent-1"],

@@ -76,7 +76,7 @@ describe("new", () => {
     [["new", "x", "--dns", "-bad-"], "commander.invalidArgument"],
     [["new", "x", "--agent", "nobody"], "AGENT_NOT_FOUND"],
     [["new", "x", "--attach", "--no-start"], "BAD_USAGE"],
-    [["nonsense"], "BAD_USAGE"],
+    [["nonsense"], "commander.unknownCommand"],
     [["ls", "--nonsense"], "commander.unknownOption"],
   ])("%j is refused", async (argv, code) => {
     expect((await convocate(...argv)).error).toMatchObject({ code });
@@ -206,6 +206,14 @@ test("--print-frame draws the TUI once, as text", async () => {
   expect(out[0]?.split("\n")).toHaveLength(30);
   expect(out[0]).toContain("alpha");
   expect(out[0]).toContain("agent-2");
+});
+
+test("a verb that is not there is told as such, with words behind it too, and with the one that is nearly it", async () => {
+  for (const argv of [["setings"], ["setings", "agent-1", "pids=9"]])
+    expect((await convocate(...argv)).error).toMatchObject({
+      code: "commander.unknownCommand",
+      message: expect.stringMatching(/unknown command 'setings'\s+\(Did you mean settings\?\)/),
+    });
 });
 
 test("only the service user may use the client verbs", () => {

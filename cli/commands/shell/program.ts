@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError } from "commander";
-import { ConvocateError } from "../../../runtime/domain/index.js";
 import { attach } from "../session/attach.js";
 import type { Client } from "../session/client.js";
 import { edit } from "../session/change.js";
@@ -31,15 +30,14 @@ export function convocateProgram(client: Client): Command {
   const program = new Command("convocate")
     .usage("[options] [verb]")
     .description("Claude CLI sessions on many hosts, in one terminal. Without a verb: the TUI.")
-    .argument("[verb]", "see below; none opens the TUI")
+    .argument("[verb...]", "see below; none opens the TUI")
     .option("--verbose", "print what caused an error")
     .option("--print-frame", "print one frame of the TUI and exit")
     .option("--cols <number>", "width of --print-frame", parseSize, 120)
     .option("--rows <number>", "height of --print-frame", parseSize, 40)
     .addHelpText("after", "\nExit codes: 0 done, 1 failed, 2 bad usage, 3 unreachable, 4 refused, 130 interrupted.")
-    .action(async (verb: string | undefined, options: RootOptions) => {
-      if (verb !== undefined)
-        throw new ConvocateError("BAD_USAGE", `there is no verb ${JSON.stringify(verb)}: see \`convocate --help\``);
+    .action(async (words: string[], options: RootOptions) => {
+      if (words.length > 0) unknownVerb(program);
       if (options.printFrame) await printFrame(client, options);
       else await openTui(client);
     });
@@ -64,6 +62,11 @@ export function convocateProgram(client: Client): Command {
     program.addCommand(command);
   program.addCommand(migrateOrphan(client), { hidden: true });
   return program.addCommand(version(client.out));
+}
+
+/** What commander itself says where the program does nothing of its own: the verb, and one that is nearly it. */
+function unknownVerb(program: Command): never {
+  return (program as unknown as { unknownCommand(): never }).unknownCommand(); // not in its types
 }
 
 function parseSize(text: string): number {
