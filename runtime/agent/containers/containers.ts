@@ -115,8 +115,8 @@ export class Containers {
     return image;
   }
 
-  /** Makes a new container and starts it; an old one of the session is removed first. Throws REFUSED as `admit` does. */
-  async start(session: Metadata, { image }: Admitted): Promise<void> {
+  /** Makes a new container, which `run` starts; an old one of the session is removed first. */
+  async make(session: Metadata, { image }: Admitted): Promise<void> {
     const name = containerName(session.id);
     const settings = this.#settings();
     const home = this.#homes.path(session.id);
@@ -137,12 +137,21 @@ export class Containers {
       ipv6: await hasIpv6(),
       ...(hooks === undefined ? {} : { hooks }),
     });
-    await this.#create(spec, image);
+    try {
+      await this.#create(spec, image);
+    } finally {
+      this.changed(session.id);
+    }
+  }
+
+  /** Starts what `make` made. Throws REFUSED as `admit` does. */
+  async run(id: SessionId): Promise<void> {
+    const name = containerName(id);
     try {
       await this.#docker.start(name);
       await this.#checkSlice(name);
     } finally {
-      this.changed(session.id);
+      this.changed(id);
     }
   }
 

@@ -25,10 +25,14 @@ export class Starter {
   async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<void> {
     const { store, containers, step, boot = null } = this.#with;
     const before = session.runs_in_boot ?? null;
-    // Before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
-    await store.update(session.id, { runs_in_boot: boot });
     try {
-      await containers.start(session, admitted);
+      // Noted before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
+      const ready = await Promise.allSettled([
+        store.update(session.id, { runs_in_boot: boot }),
+        containers.make(session, admitted),
+      ]);
+      for (const one of ready) if (one.status === "rejected") throw one.reason;
+      await containers.run(session.id);
     } catch (error) {
       await store.update(session.id, { runs_in_boot: before }).catch(() => undefined);
       throw error;
