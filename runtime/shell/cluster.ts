@@ -34,6 +34,8 @@ export interface Terminal {
   onResize(listener: () => void): () => void;
   /** TERM of the terminal. */
   readonly term: string;
+  /** False: on a slow connection nothing is shown before its echo. */
+  readonly predicts?: boolean;
 }
 
 /** How far a move or a copy to another agent is. `bytes` of about `total` were sent. */

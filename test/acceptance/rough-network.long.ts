@@ -2,12 +2,10 @@ import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Session } from "../../runtime/domain/index.js";
-import { dial } from "../../runtime/protocol/ssh/client.js";
-import { attachSession } from "../../runtime/shell/attach/attach.js";
+import { attachThrough } from "../support/attach-through.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/eventually.js";
 import { doorOf, rpcTo, running, TestAttach, type Door } from "../support/door.js";
-import { MemoryTerminal } from "../support/memory-terminal.js";
 import { startProxy, type Proxy } from "../support/proxy.js";
 
 /** The shell's own attach to a real session of a real agent, with a bad network between the two. */
@@ -42,19 +40,7 @@ const inside = async (...argv: string[]): Promise<string> => {
   return (await cluster.lab.exec("agent-1", ["docker", "exec", "-u", "1337", container, ...argv])).stdout;
 };
 
-/** The attach of TUI and client, through the proxy. */
-function attachBadly(): { terminal: MemoryTerminal; ended: ReturnType<typeof attachSession> } {
-  const terminal = new MemoryTerminal(SIZE, { answers: true });
-  const { host: _host, port: _port, ...keys } = door;
-  const ended = attachSession({
-    dial: (options) => dial({ ...keys, host: "127.0.0.1", port: proxy.port, ...options }),
-    id: session.id,
-    where: "agent-1",
-    terminal,
-    mode: "rw",
-  });
-  return { terminal, ended };
-}
+const attachBadly = (): ReturnType<typeof attachThrough> => attachThrough(proxy, { id: session.id, door, size: SIZE });
 
 /** What the network does while somebody types on. Each breaks the connection but the first. */
 const TROUBLES: readonly [what: string, trouble: () => Promise<void>][] = [
@@ -79,13 +65,14 @@ const TROUBLES: readonly [what: string, trouble: () => Promise<void>][] = [
 ];
 
 test("typed through cuts, a stall, 200 ms each way and single bytes, every key arrives once and in order, and the screen is the one there is without", async () => {
+  // From the start, so that the shell shows what is typed before its echo.
+  proxy.delay(DELAY_MS);
+  proxy.slice(true);
   const { terminal, ended } = attachBadly();
   await terminal.see(/Claude Code|\? for shortcuts/);
   // A program that keeps each byte it reads, as it comes.
   await inside("tmux", "new-window", "-t", "=claude:", "stty raw echo; exec cat > /tmp/typed");
   await eventually("the program to read", async () => (await inside("sh", "-c", "ls /tmp/typed")) !== "");
-  proxy.delay(DELAY_MS);
-  proxy.slice(true);
   let typed = "";
   for (const [round, [what, trouble]] of TROUBLES.entries()) {
     const before = proxy.accepted;

@@ -20,7 +20,8 @@ type Way = keyof typeof WAYS;
  * one session would draw each other's keys.
  */
 export async function measureEcho(sessions: Record<Way, Target>, keys: number): Promise<Figure[]> {
-  const times = await echoTimes(sessions, keys, WARM_UP_KEYS);
+  const attaches = await bothAttached(sessions);
+  const times = await echoTimes(attaches, (way, letter) => attaches[way].echo(letter), keys, WARM_UP_KEYS);
   return [50, 95].map((p) => ({
     what: `keystroke echo through attach, p${p}`,
     ours: percentile(times.ours, p),
@@ -31,7 +32,8 @@ export async function measureEcho(sessions: Record<Way, Target>, keys: number): 
 }
 
 /**
- * The same on a bad line: 200 ms each way, byte by byte. No target binds there: those 400 ms are in both figures.
+ * The same on a bad line: 200 ms each way, byte by byte, until the letter is on the screen. Ours is there before its echo, so
+ * afterwards both screens must show what was typed and nothing else.
  */
 export async function measureFarEcho({ ours, peer }: Record<Way, Target>): Promise<Figure[]> {
   const { host, port } = ours.door;
@@ -47,19 +49,47 @@ export async function measureFarEcho({ ours, peer }: Record<Way, Target>): Promi
     ours: { ...ours, door: { ...ours.door, host: "127.0.0.1", port: toAgent.port } },
     peer: { ...peer, ssh: through },
   };
-  const times = await echoTimes(sessions, FAR_KEYS, 5);
+  const attaches = await bothAttached(sessions);
+  for (const attach of Object.values(attaches)) attach.watch();
+  let typed = "";
+  const times = await echoTimes(
+    attaches,
+    (way, letter) => {
+      if (way === "ours") typed += letter;
+      return attaches[way].echoOnScreen(letter);
+    },
+    FAR_KEYS,
+    5,
+    async () => {
+      // The last echo has come by then, and what was never confirmed is taken away.
+      await sleep(4 * FAR_MS + 2000);
+      for (const [way, attach] of Object.entries(attaches))
+        if (attach.letters() !== typed) throw new Error(`${way}: '${typed}' was typed, it shows '${attach.letters()}'`);
+    },
+  );
   return [50, 95].map((p) => ({
     what: `keystroke echo, ${FAR_MS} ms away each way, byte by byte, p${p}`,
     ours: percentile(times.ours, p),
     beside: { name: PEER, value: percentile(times.peer, p) },
-    target: null,
+    target: { kind: "ratio", atMost: 0.75 },
     samples: FAR_KEYS,
   }));
 }
 
-async function echoTimes(sessions: Record<Way, Target>, keys: number, warmUp: number): Promise<Record<Way, number[]>> {
+type Attaches = Record<Way, Awaited<ReturnType<typeof attachOurs>>>;
+
+async function bothAttached(sessions: Record<Way, Target>): Promise<Attaches> {
+  return { ours: await attachOurs(sessions.ours), peer: await attachPeer(sessions.peer) };
+}
+
+async function echoTimes(
+  attaches: Attaches,
+  echo: (way: Way, letter: string) => Promise<number>,
+  keys: number,
+  warmUp: number,
+  afterwards: () => Promise<void> = () => Promise.resolve(),
+): Promise<Record<Way, number[]>> {
   const times: Record<Way, number[]> = { ours: [], peer: [] };
-  const attaches = { ours: await attachOurs(sessions.ours), peer: await attachPeer(sessions.peer) };
   try {
     await Promise.all([attaches.ours.firstByteMs, attaches.peer.firstByteMs]);
     await settle();
@@ -67,11 +97,12 @@ async function echoTimes(sessions: Record<Way, Target>, keys: number, warmUp: nu
       const letter = LETTERS[(key + warmUp) % LETTERS.length] ?? "X";
       const order: Way[] = key % 2 === 0 ? ["ours", "peer"] : ["peer", "ours"];
       for (const way of order) {
-        const ms = await attaches[way].echo(letter);
+        const ms = await echo(way, letter);
         if (key >= 0) times[way].push(ms);
         await sleep(PAUSE_MS);
       }
     }
+    await afterwards();
   } finally {
     await Promise.all([attaches.ours.detach(), attaches.peer.detach()]);
   }

@@ -1,4 +1,5 @@
 import { fork, spawn, type ChildProcess } from "node:child_process";
+import xterm from "@xterm/headless";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Door } from "../support/door.js";
@@ -24,6 +25,8 @@ class Attach {
   readonly #startedMs: number;
   #said = "";
   #heard: ((chunk: string, atMs: number) => void) | null = null;
+  #shown: ((atMs: number) => void) | null = null;
+  #screen: InstanceType<typeof xterm.Terminal> | null = null;
   readonly firstByteMs: Promise<number>;
 
   constructor(child: ChildProcess, startedMs: number) {
@@ -42,7 +45,11 @@ class Attach {
       ).unref();
     });
     this.firstByteMs.catch(() => undefined);
-    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => this.#heard?.(chunk, performance.now()));
+    child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      const atMs = performance.now();
+      this.#heard?.(chunk, atMs);
+      this.#screen?.write(chunk, () => this.#shown?.(atMs));
+    });
   }
 
   /**
@@ -64,6 +71,41 @@ class Attach {
       };
       this.#child.stdin?.write(letter);
     });
+  }
+
+  /** Keeps a screen of what is shown; to be called before anything is. */
+  watch(): void {
+    this.#screen = new xterm.Terminal({ ...SIZE, scrollback: 0, allowProposedApi: true });
+  }
+
+  /**
+   * Types one letter; resolves to the milliseconds until the screen shows one letter more, whoever put it there: what comes
+   * back late of letters before is no echo of this one. @throws when it did not within 5 s.
+   */
+  async echoOnScreen(letter: string): Promise<number> {
+    const before = this.letters().length;
+    const startedMs = performance.now();
+    return await new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#shown = null;
+        reject(new Error(`'${letter}' was typed and is not on the screen after 5 s: ${this.#said}`));
+      }, 5_000);
+      this.#shown = (atMs) => {
+        if (this.letters().length <= before) return;
+        clearTimeout(timer);
+        this.#shown = null;
+        resolve(atMs - startedMs);
+      };
+      this.#child.stdin?.write(letter);
+    });
+  }
+
+  /** The capitals on the watched screen, in order: nothing but what was typed has any. */
+  letters(): string {
+    const active = this.#screen?.buffer.active;
+    // The last line is tmux's.
+    const lines = Array.from({ length: SIZE.rows - 1 }, (_, row) => active?.getLine(active.baseY + row));
+    return lines.map((line) => line?.translateToString().replaceAll(/[^A-Z]/g, "") ?? "").join("");
   }
 
   /** Types, and resolves to the milliseconds until this text was shown; it must not be what is typed. */

@@ -7,6 +7,7 @@ import { AttachReply, type AttachHeader } from "../../protocol/attach/header.js"
 import { readFirstLine, writeLine } from "../../protocol/ndjson.js";
 import type { ClientChannel, SshConnection } from "../../protocol/ssh/types.js";
 import type { AttachOutcome, Terminal } from "../cluster.js";
+import type { Echo } from "./echo.js";
 import { InputBuffer } from "./input.js";
 import { AttachedTerminal } from "./terminal.js";
 
@@ -24,6 +25,11 @@ const EXIT_STATUS_TIMEOUT_MS = 5000;
 
 /** Answers that a redial would only get again. */
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["HOST_KEY_MISMATCH", "AUTH_REJECTED"]);
+
+/** From this on an echo is late enough to be seen, and typed characters are shown before it. */
+const SLOW_ROUND_TRIP_MS = 50;
+/** A channel is asked for, then its subsystem. */
+const ROUND_TRIPS_TO_OPEN = 2;
 
 /** tmux's keys to detach. */
 const DETACH = "\x02d";
@@ -66,6 +72,8 @@ class Attach {
   readonly #signal: AbortSignal;
   /** The channel that is attached now; null while connecting. */
   #live: ClientChannel | null = null;
+  /** On a slow connection. */
+  #echo: Echo | null = null;
   #attached = false;
   #lastKey = "";
 
@@ -81,7 +89,7 @@ class Attach {
     const onData = (chunk: Buffer | string): void =>
       this.#typed(typeof chunk === "string" ? Buffer.from(chunk) : chunk);
     const onEnd = (): void => this.#giveUp.abort(new ConvocateError("INTERRUPTED", "the terminal is gone"));
-    const offResize = this.#terminal.onResize(() => this.#live?.setWindow(this.#terminal.size()));
+    const offResize = this.#terminal.onResize(() => this.#resized());
     input.on("data", onData);
     input.on("end", onEnd);
     (input as Readable).resume();
@@ -139,17 +147,25 @@ class Attach {
     signal.addEventListener("abort", onAbort, { once: true });
     try {
       signal.throwIfAborted();
+      const askedMs = performance.now();
       const channel = await connection.openSubsystem(SUBSYSTEM.attach, { signal });
+      const roundTripMs = (performance.now() - askedMs) / ROUND_TRIPS_TO_OPEN;
+      const loading = this.#wantsEcho(roundTripMs) ? loadEcho() : null;
       const taken = await this.#greet(channel);
+      const Echo = await loading;
       if (this.#attached) tty.clearLine();
       this.#withRoom(() => this.#input.resume(taken));
       this.#attached = true;
       this.#live = channel;
+      const echo = Echo && new Echo(this.#terminal.size(), (sequence) => tty.draw(sequence));
+      this.#echo = echo;
       this.#pump();
       try {
         await this.#copyOutput(channel, tty);
       } finally {
         this.#live = null;
+        this.#echo = null;
+        echo?.[Symbol.dispose]();
       }
       signal.throwIfAborted();
       const late = sleep(EXIT_STATUS_TIMEOUT_MS, null, { ref: false });
@@ -179,14 +195,31 @@ class Attach {
     try {
       for await (const chunk of channel.stream as AsyncIterable<Buffer>) {
         for (const frame of frames.push(chunk)) {
-          if (frame.kind === "output") await tty.write(frame.data);
-          else this.#withRoom(() => this.#input.acknowledge(frame.taken));
+          if (frame.kind === "output") await tty.write((await this.#echo?.output(frame.data)) ?? frame.data);
+          else this.#took(frame.taken);
         }
       }
     } catch (thrown) {
       // A stream cut short is a lost connection, which the missing exit-status says; a broken frame is not.
       if (thrown instanceof ConvocateError) throw thrown;
     }
+  }
+
+  #took(offset: number): void {
+    this.#withRoom(() => this.#input.acknowledge(offset));
+    this.#echo?.taken(offset);
+  }
+
+  #resized(): void {
+    const size = this.#terminal.size();
+    this.#echo?.resize(size);
+    this.#live?.setWindow(size);
+  }
+
+  /** Not where the session's own echo is soon enough, nor for a viewer, who types nothing, nor for who does not want it. */
+  #wantsEcho(roundTripMs: number): boolean {
+    const { mode, terminal } = this.#options;
+    return roundTripMs >= SLOW_ROUND_TRIP_MS && mode === "rw" && terminal.predicts !== false;
   }
 
   #typed(chunk: Buffer): void {
@@ -205,6 +238,7 @@ class Attach {
     }
     this.#input.append(chunk);
     this.#pump();
+    this.#echo?.typed(chunk, this.#input.end);
     // While it is not read, the terminal itself holds what is typed.
     if (this.#input.isFull()) (this.#terminal.input as Readable).pause();
   }
@@ -221,6 +255,14 @@ class Attach {
     if (!this.#live) return;
     for (const chunk of this.#input.take()) this.#live.stream.write(chunk);
   }
+}
+
+/** Null when it cannot be had, as after an update that took this release's files away: it is a comfort, no need. */
+async function loadEcho(): Promise<typeof Echo | null> {
+  return await import("./echo.js").then(
+    (module) => module.Echo,
+    () => null,
+  );
 }
 
 /** Ctrl-C as a plain terminal, xterm's modifyOtherKeys and kitty's keyboard protocol send it. */

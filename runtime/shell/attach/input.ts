@@ -12,6 +12,11 @@ export class InputBuffer {
   #end = 0;
   #sent = 0;
 
+  /** Offset of the next byte that is typed. */
+  get end(): number {
+    return this.#end;
+  }
+
   get bytes(): number {
     return this.#end - this.#taken;
   }

@@ -17,6 +17,7 @@ export function processTerminal(stdin: ReadStream = process.stdin, stdout: Write
       return () => void stdout.off("resize", listener);
     },
     term: /^[A-Za-z0-9+._-]{1,64}$/.test(process.env["TERM"] ?? "") ? (process.env["TERM"] ?? "") : "xterm-256color",
+    predicts: process.env["CONVOCATE_PREDICT"] !== "never",
   };
 }
 
@@ -65,6 +66,11 @@ export class AttachedTerminal implements Disposable {
       output.on("drain", done);
       output.on("close", done);
     });
+  }
+
+  /** Writes a few bytes of our own, at once. */
+  draw(sequence: string): void {
+    this.#terminal.output.write(sequence);
   }
 
   /** One line at the bottom, in place; the next screen from the session paints over it. */
