@@ -20,6 +20,7 @@ export class InkInput extends Readable {
   #decoder = new StringDecoder("utf8");
   #reading = false;
   #pieces: string[] = [];
+  #begun = false;
   #feeding = false;
   /** The beginning of a mouse report whose end has not come yet. */
   #unfinished = "";
@@ -34,6 +35,12 @@ export class InkInput extends Readable {
     input.on("end", onGone);
     input.on("error", onGone);
     input.on("close", onGone);
+  }
+
+  /** Ink listens: what was typed so far is its, and what comes. */
+  begin(): void {
+    this.#begun = true;
+    void this.#feed();
   }
 
   /** Takes the terminal's input; everything typed goes to Ink from now on. */
@@ -93,7 +100,8 @@ export class InkInput extends Readable {
     this.#pieces.push(
       ...(text.match(/[\u0000-\u001a\u001c-\u001f\u007f]|[^\u0000-\u001a\u001c-\u001f\u007f]+/g) ?? []),
     );
-    if (!this.#feeding) void this.#feed();
+    if (!this.#begun) this.#input.pause();
+    else if (!this.#feeding) void this.#feed();
   };
 
   /** One piece at a time, so that what follows the Enter of an attach is not taken for commands but goes to the session. */
@@ -134,6 +142,10 @@ export class InkOutput extends Writable {
     callback();
   }
 }
+
+/** A screen of our own, with no cursor on it; the one before comes back with SCREEN_OFF. */
+export const SCREEN_ON = "\u001b[?1049h\u001b[?25l";
+export const SCREEN_OFF = "\u001b[?25h\u001b[?1049l";
 
 /**
  * Ends every mode that the TUI or an attach may have set: mouse, bracketed paste, kitty keyboard, alternate screen, hidden

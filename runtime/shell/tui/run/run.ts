@@ -1,20 +1,20 @@
-import { render, type Instance } from "ink";
+import { once } from "node:events";
 import { loadavg } from "node:os";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { ConvocateError, type SessionId } from "../../../domain/index.js";
 import type { AttachOutcome, Cluster, Terminal } from "../../cluster.js";
-import { spanAt, type Line } from "../draw/line.js";
+import { spanAt } from "../draw/line.js";
 import { colorMode } from "../draw/paint.js";
 import { screenOf } from "../draw/screen.js";
 import { MOUSE_OFF, MOUSE_ON, type Mouse } from "../model/mouse.js";
 import { initialState, type Effect } from "../model/state.js";
-import { App, type Suspend } from "./app.js";
 import { Capacities } from "./capacities.js";
 import { performOnCluster } from "./effects.js";
 import { Guard } from "./guard.js";
+import type { Keyboard } from "./keyboard.js";
 import { Painter } from "./painter.js";
 import { Store } from "./store.js";
-import { InkInput, InkOutput, RESET_TERMINAL } from "./streams.js";
+import { InkInput, InkOutput, RESET_TERMINAL, SCREEN_OFF, SCREEN_ON } from "./streams.js";
 
 export interface TuiOptions {
   terminal: Terminal;
@@ -30,6 +30,8 @@ export interface TuiOptions {
 
 /** Changes of the cluster that come closer together than this are drawn once. */
 const CLUSTER_PAUSE_MS = 30;
+/** So long the first list may take before Ink is loaded anyway; a key does not wait for it either. */
+const LIST_FIRST_MS = 1000;
 /** How long we wait to be stopped: where nobody could continue us (a login shell's only program) the kernel does not. */
 const STOP_MS = 200;
 /** Signals that end us; each leaves the terminal as it was. */
@@ -59,8 +61,10 @@ class Tui implements Disposable {
   readonly #ended = Promise.withResolvers<undefined>();
   readonly #attach = new AbortController();
   readonly #undo: (() => void)[] = [];
-  #ink: Instance | null = null;
-  #suspend: Suspend | null = null;
+  /** Ours once Ink is loaded; rejects when the TUI ended before. */
+  readonly #keyboard = Promise.withResolvers<Keyboard>();
+  #closeKeyboard: () => void = () => undefined;
+  #painting = false;
   /** Whether the terminal is somebody else's now: a session's, or the shell's while we are stopped. */
   #away = false;
   #closed = false;
@@ -94,40 +98,50 @@ class Tui implements Disposable {
   async run(): Promise<void> {
     // A rejection that comes before anybody waits for it must not end the process with the terminal raw.
     this.#ended.promise.catch(() => undefined);
+    this.#keyboard.promise.catch(() => undefined);
     this.#listen();
-    this.#clusterChanged();
     this.#input.open();
     this.#guard.watch();
-    this.#ink = render(<App store={this.#store} show={this.#show} onSuspend={this.#onSuspend} />, {
-      stdin: this.#input,
-      stdout: this.#output,
-      stderr: this.#output,
-      exitOnCtrlC: false,
-      alternateScreen: true,
-      interactive: true,
-    });
-    this.#terminal.output.write(MOUSE_ON);
-    // Settles when a component threw (Ink unmounts by itself then); otherwise after our own unmount.
-    this.#ink.waitUntilExit().then(
-      () => this.#ended.resolve(undefined),
-      (thrown: unknown) => this.#ended.reject(thrown),
-    );
-    void this.#cluster.refresh().then(() => this.#store.dispatch({ type: "loaded" }));
+    this.#terminal.output.write(SCREEN_ON + MOUSE_ON);
+    this.#undo.push(this.#store.subscribe(() => this.#paintSoon()));
+    this.#clusterChanged();
+    this.#paintSoon();
+    const loaded = this.#cluster.refresh().then(() => this.#store.dispatch({ type: "loaded" }));
+    void this.#openKeyboard(loaded).catch((thrown: unknown) => this.#ended.reject(thrown));
     await this.#ended.promise;
+  }
+
+  /** After the first list, or when somebody types: Ink takes as long to load as all before it. Keys wait in its input. */
+  async #openKeyboard(listed: Promise<void>): Promise<void> {
+    const over = new AbortController();
+    const { signal } = over;
+    const soon = sleep(LIST_FIRST_MS, undefined, { signal });
+    const typed = once(this.#terminal.input, "data", { signal });
+    await Promise.race([listed, soon.catch(() => undefined), typed.catch(() => undefined)]);
+    over.abort();
+    // What was listed is drawn first.
+    await setImmediate();
+    const { openKeyboard } = await import("./keyboard.js");
+    if (this.#closed) return;
+    const keyboard = openKeyboard(this.#store, { stdin: this.#input, stdout: this.#output });
+    this.#closeKeyboard = () => keyboard.close();
+    this.#keyboard.resolve(keyboard);
+    await keyboard.ended;
+    this.#ended.resolve(undefined);
   }
 
   /** Everything back as it was found. Safe to call at any time, more than once, and from an exit handler. */
   [Symbol.dispose](): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#keyboard.reject(new ConvocateError("INTERRUPTED", "convocate is closing"));
     for (const undo of this.#undo.reverse()) undo();
     this.#attach.abort(new ConvocateError("INTERRUPTED", "convocate is closing"));
     this.#capacities[Symbol.dispose]();
     try {
-      if (!this.#away) this.#terminal.output.write(MOUSE_OFF);
-      this.#ink?.unmount();
+      this.#closeKeyboard();
     } finally {
-      if (this.#away) this.#terminal.output.write(RESET_TERMINAL);
+      this.#terminal.output.write(this.#away ? RESET_TERMINAL : MOUSE_OFF + SCREEN_OFF);
       this.#input.close();
       this.#guard[Symbol.dispose]();
     }
@@ -169,12 +183,26 @@ class Tui implements Disposable {
     this.#store.dispatch({ type: "resize", size: this.#terminal.size() });
   }
 
+  /** Once, for all that changes at a time. */
+  #paintSoon(): void {
+    if (this.#painting) return;
+    this.#painting = true;
+    queueMicrotask(() => {
+      this.#painting = false;
+      try {
+        this.#paint();
+      } catch (thrown) {
+        this.#ended.reject(thrown);
+      }
+    });
+  }
+
   /** While the terminal is somebody else's nothing is written; coming back, everything is. */
-  readonly #show = (lines: readonly Line[]): void => {
+  #paint(): void {
     if (this.#away || this.#closed) return;
-    const changes = this.#painter.paint(lines);
+    const changes = this.#painter.paint(screenOf(this.#store.state()));
     if (changes !== "") this.#terminal.output.write(changes);
-  };
+  }
 
   /** A click on a drawn key or button is that key; everything else is the reducer's. */
   #onMouse(mouse: Mouse): void {
@@ -218,10 +246,6 @@ class Tui implements Disposable {
   #now(): number {
     return this.#options.now?.() ?? Date.now();
   }
-
-  readonly #onSuspend = (suspend: Suspend): void => {
-    this.#suspend = suspend;
-  };
 
   #perform(effect: Effect): void {
     switch (effect.type) {
@@ -270,13 +294,15 @@ class Tui implements Disposable {
 
   /** Gives the terminal away for as long as `use` runs. Null, and nothing happens, when it is away already. */
   async #lend<T>(use: () => Promise<T>): Promise<T | null> {
-    if (this.#away || !this.#suspend) return null;
+    if (this.#away) return null;
     this.#away = true;
     this.#input.release();
     this.#terminal.output.write(MOUSE_OFF);
     let resume: (() => Promise<void>) | null = null;
     try {
-      resume = await this.#suspend();
+      const keyboard = await this.#keyboard.promise;
+      resume = await keyboard.suspend();
+      this.#terminal.output.write(SCREEN_OFF);
       return await use();
     } finally {
       if (!this.#closed) await this.#takeBack(resume);
@@ -286,6 +312,7 @@ class Tui implements Disposable {
   async #takeBack(resume: (() => Promise<void>) | null): Promise<void> {
     // First the input, so that nothing typed meanwhile is echoed by a terminal that was left cooked.
     this.#input.open();
+    this.#terminal.output.write(SCREEN_ON);
     await resume?.();
     this.#away = false;
     this.#painter.forget();
