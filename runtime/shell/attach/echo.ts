@@ -18,6 +18,14 @@ interface Key {
   takenAtMs: number | null;
 }
 
+/** Control sequences: what puts keys on the screen, the terminal's state kept, and what takes them away and gives it back. */
+interface Drawing {
+  draw: string;
+  undo: string;
+}
+
+const NOTHING: Drawing = { draw: "", undo: "" };
+
 /**
  * Shows typed characters before the session does, on a connection that is slow; the idea is mosh's (Winstein and
  * Balakrishnan, "Mosh: An Interactive Remote Shell for Mobile Clients", USENIX ATC 2012).
@@ -37,8 +45,7 @@ export class Echo implements Disposable {
   #trusted = false;
   /** So many characters before the cursor were seen to come from keys: these can be erased. */
   #erasable = 0;
-  /** What takes away what is drawn; empty when nothing is. */
-  #undo = "";
+  #drawn = NOTHING;
   #parsing = false;
 
   /** `write` puts a control sequence on the terminal at once. */
@@ -54,9 +61,10 @@ export class Echo implements Disposable {
     await this.#model.write(data);
     this.#parsing = false;
     this.#compare();
-    const undo = this.#undo;
-    const draw = this.#draw();
-    return undo === "" && draw === "" ? data : Buffer.concat([Buffer.from(undo), data, Buffer.from(draw)]);
+    const before = this.#drawn;
+    this.#drawn = this.#drawing();
+    if (before === NOTHING && this.#drawn === NOTHING) return data;
+    return Buffer.concat([Buffer.from(before.undo), data, Buffer.from(this.#drawn.draw)]);
   }
 
   /** These bytes were typed and sent; `end` is the place of the last one in the stream. */
@@ -81,8 +89,8 @@ export class Echo implements Disposable {
 
   /** Takes away what is drawn. */
   hide(): void {
-    if (this.#undo !== "") this.#write(this.#undo);
-    this.#undo = "";
+    if (this.#drawn !== NOTHING) this.#write(this.#drawn.undo);
+    this.#drawn = NOTHING;
   }
 
   [Symbol.dispose](): void {
@@ -95,9 +103,11 @@ export class Echo implements Disposable {
   #refresh(): void {
     if (this.#parsing) return;
     this.#compare();
-    const before = this.#undo;
-    const draw = this.#draw();
-    if (before !== "" || draw !== "") this.#write(before + draw);
+    const before = this.#drawn;
+    const now = this.#drawing();
+    if (now.draw === before.draw) return;
+    this.#drawn = now;
+    this.#write(before.undo + now.draw);
   }
 
   #forget(): void {
@@ -153,14 +163,13 @@ export class Echo implements Disposable {
     return [...cells].every(([at, text]) => this.#model.cell({ row: to.row, col: at }).text === text);
   }
 
-  /** Draws the waiting keys; answers with the sequence, and keeps the one that takes it away. */
-  #draw(): string {
-    this.#undo = "";
+  /** The waiting keys, as they are to be drawn now. */
+  #drawing(): Drawing {
     const { cursor } = this.#model;
-    if (!this.#trusted || !cursor || !this.#model.whole || this.#keys.length === 0) return "";
+    if (!this.#trusted || !cursor || !this.#model.whole || this.#keys.length === 0) return NOTHING;
     const { row } = cursor;
     const { cells, col } = effect(this.#keys.slice(0, this.#drawable(cursor)), cursor.col);
-    if (cells.size === 0) return "";
+    if (cells.size === 0) return NOTHING;
     const style = this.#styleAt(cursor);
     const own = (at: number): string => {
       const { text, inverse, style: plain } = this.#model.cell({ row, col: at });
@@ -180,8 +189,7 @@ export class Echo implements Disposable {
         `${this.#model.cell({ row, col }).style}\x1b[7m${cells.has(col) ? " " : this.#model.cell({ row, col }).text}`,
       );
     }
-    this.#undo = `${undo}\x1b8`;
-    return `${draw}\x1b[m\x1b[${row + 1};${col + 1}H`;
+    return { draw: `${draw}\x1b[m\x1b[${row + 1};${col + 1}H`, undo: `${undo}\x1b8` };
   }
 
   /** How many of the waiting keys can be drawn: characters over blanks, and the erasing of what was typed. */
