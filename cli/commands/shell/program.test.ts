@@ -209,11 +209,20 @@ test("--print-frame draws the TUI once, as text", async () => {
 });
 
 test("a verb that is not there is told as such, with words behind it too, and with the one that is nearly it", async () => {
-  for (const argv of [["setings"], ["setings", "agent-1", "pids=9"]])
+  for (const argv of [
+    ["setings"],
+    ["setings", "agent-1", "pids=9"],
+    ["setings", "--json"],
+    ["setings", "agent-1", "-f"],
+  ])
     expect((await convocate(...argv)).error).toMatchObject({
       code: "commander.unknownCommand",
       message: expect.stringMatching(/unknown command 'setings'\s+\(Did you mean settings\?\)/),
     });
+});
+
+test("an option that is not there is told as such", async () => {
+  expect((await convocate("--jsn")).error).toMatchObject({ code: "commander.unknownOption" });
 });
 
 test("only the service user may use the client verbs", () => {

@@ -61,12 +61,23 @@ export function convocateProgram(client: Client): Command {
   ])
     program.addCommand(command);
   program.addCommand(migrateOrphan(client), { hidden: true });
-  return program.addCommand(version(client.out));
+  return verbBeforeOptions(program.addCommand(version(client.out)));
 }
+
+/** What commander says itself; not in its types. */
+type Refusing = Command & { unknownCommand(): never; unknownOption(flag: string): never };
 
 /** What commander itself says where the program does nothing of its own: the verb, and one that is nearly it. */
 function unknownVerb(program: Command): never {
-  return (program as unknown as { unknownCommand(): never }).unknownCommand(); // not in its types
+  return (program as Refusing).unknownCommand();
+}
+
+/** An option behind a verb that is not there is the verb's, whatever it is: it is the verb that is wrong. */
+function verbBeforeOptions(program: Command): Command {
+  const refusing = program as Refusing;
+  const unknownOption = refusing.unknownOption.bind(refusing);
+  refusing.unknownOption = (flag) => (program.args[0]?.startsWith("-") ? unknownOption(flag) : unknownVerb(program));
+  return program;
 }
 
 function parseSize(text: string): number {
