@@ -10,6 +10,10 @@ export function attach(client: Client): Command {
     .description("attach this terminal to a session; Ctrl-b d detaches, the session goes on")
     .argument("<session>", "the beginning of its name or id")
     .option("--read-only", "only watch; Ctrl-b d or Ctrl-C leaves")
+    .addHelpText(
+      "after",
+      "\nOn a slow line what you type shows before its echo; CONVOCATE_PREDICT=never turns that off.",
+    )
     .action(async (wanted: string, options: { readOnly?: true }) => {
       const terminal = await client.terminal();
       await using cluster = await client.open();
