@@ -32,7 +32,7 @@ const EFFECTS = {
   store: ["put", "update", "remove"],
   records: ["put", "remove"],
   homes: ["receive", "accept", "refuse", "setAside", "remove"],
-  containers: ["stop", "start", "remove"],
+  containers: ["stop", "make", "run", "remove"],
 } as const;
 
 /**

@@ -22,6 +22,13 @@ test("a first frame behind a prompt and typed-ahead text is drawn from the top l
   await screen.command(...tui.argv("few"));
   const frame = await screen.see("Enter attach");
   expect(frame).toMatch(/^ convocate {2}fake /);
+  // What reads the keys comes after the first frame, and moves nothing of it.
+  await screen.key("j");
+  const lines = (await screen.see(SELECTED("beta"))).split("\n");
+  expect([lines[0], lines[SIZE.rows - 1]]).toEqual([
+    expect.stringMatching(/^ convocate {2}fake /),
+    expect.stringMatching(/^ Enter /),
+  ]);
 });
 
 describe("help, empty clusters and colours", () => {

@@ -117,7 +117,13 @@ export class InkInput extends Readable {
   }
 }
 
-/** Ink's stdout: the terminal's output with the terminal's own idea of its size. */
+/** What concerns the keyboard: bracketed paste. */
+const KEYBOARD_MODES = /\u001b\[\?2004[hl]/g;
+
+/**
+ * Ink's stdout. Only the keyboard's modes reach the terminal: Ink ends its frames, empty as they are, with a line feed, which
+ * scrolls a screen that is drawn already.
+ */
 export class InkOutput extends Writable {
   readonly isTTY = true;
   readonly #terminal: Terminal;
@@ -138,7 +144,8 @@ export class InkOutput extends Writable {
   override _write(chunk: string | Buffer, _encoding: BufferEncoding, callback: (error?: Error | null) => void): void {
     // Passed on at once: what is queued here would come out after what others print once the screen is closed. Terminals
     // are written synchronously, so a slow one holds us back by itself.
-    this.#terminal.output.write(chunk);
+    const modes = chunk.toString().match(KEYBOARD_MODES);
+    if (modes) this.#terminal.output.write(modes.join(""));
     callback();
   }
 }
