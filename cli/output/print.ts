@@ -4,6 +4,8 @@ import { clean } from "./text.js";
 export interface Output {
   /** One line of data. */
   line(text: string): void;
+  /** Several at once: a write for each of a thousand takes 20 ms. */
+  lines(texts: readonly string[]): void;
   /** One line for people, beside the data. */
   note(text: string): void;
   /** Several lines that the program has drawn itself, escape sequences included. */
@@ -21,9 +23,10 @@ export interface Output {
 
 export const processOutput: Output = {
   line: (text) => void process.stdout.write(`${clean(text)}\n`),
+  lines: (texts) => void process.stdout.write(cleanLines(texts)),
   note: (text) => void process.stderr.write(`convocate: ${clean(text)}\n`),
   drawn: (text) => void process.stdout.write(`${text}\n`),
-  screen: (lines) => void process.stdout.write(`\u001b[H\u001b[2J${lines.map((line) => `${clean(line)}\n`).join("")}`),
+  screen: (lines) => void process.stdout.write(`\u001b[H\u001b[2J${cleanLines(lines)}`),
   json: (value) => void process.stdout.write(`${jsonText(value)}\n`),
   jsonLine: (value) => void process.stdout.write(`${jsonText(value, 0)}\n`),
   get rows() {
@@ -36,6 +39,10 @@ export const processOutput: Output = {
     return process.stdout.isTTY && !process.env["NO_COLOR"];
   },
 };
+
+function cleanLines(texts: readonly string[]): string {
+  return texts.map((text) => `${clean(text)}\n`).join("");
+}
 
 /** JSON with what `JSON.stringify` leaves raw and a terminal would act on (DEL, C1) escaped too. */
 export function jsonText(value: unknown, indent = 2): string {

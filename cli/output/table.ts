@@ -1,4 +1,4 @@
-import { clean } from "./text.js";
+import { clean, isPlain } from "./text.js";
 
 export interface Column {
   title: string;
@@ -36,7 +36,7 @@ type WidthOf = (text: string) => number;
 
 /** Columns of a terminal that a text takes. Emoji tables take longer to load than most lists to print, so ASCII does without. */
 async function widthFor(cells: readonly (readonly string[])[]): Promise<WidthOf> {
-  const plain = cells.every((row) => row.every((cell) => /^[\x20-\x7e]*$/.test(cell)));
+  const plain = cells.every((row) => row.every(isPlain));
   if (!plain) return (await import("string-width")).default;
   return (text) => text.length;
 }
@@ -56,7 +56,7 @@ function shrink(columns: readonly Column[], widths: number[], width: number): vo
 
 function fit(text: string, width: number, widthOf: WidthOf): string {
   const full = widthOf(text);
-  if (full <= width) return text + " ".repeat(width - full);
+  if (full <= width) return text.padEnd(text.length + width - full);
   let cut = "";
   let used = 0;
   for (const { segment } of new Intl.Segmenter().segment(text)) {

@@ -92,10 +92,22 @@ export const FeedLine = z.discriminatedUnion("kind", [
     listed_at: Timestamp.nullable(),
     sessions: z.array(Session),
   }),
+  /** One for each agent that answered a `ListRequest`: its sessions now, and what its `ping` says. */
+  z.object({
+    kind: z.literal("list"),
+    agent_id: AgentId,
+    release: z.string(),
+    image: z.string().nullable(),
+    sessions: z.array(Session),
+  }),
+  /** No further agent answers a `ListRequest`. */
+  z.object({ kind: z.literal("listed") }),
   /** A request that is not understood, or could not be answered. */
   z.object({ kind: z.literal("error"), error: z.string() }),
 ]);
 export type FeedLine = z.infer<typeof FeedLine>;
+/** What an agent answered to a `ListRequest`. */
+export type AgentList = Extract<FeedLine, { kind: "list" }>;
 
 /**
  * What a reader of the feed may ask, as one JSON line: events of the history that came after `after` (a cursor) or since
@@ -113,5 +125,9 @@ export type HistoryRequest = z.infer<typeof HistoryRequest>;
 const SessionsRequest = z.object({ kind: z.literal("sessions"), agent_id: AgentId });
 type SessionsRequest = z.infer<typeof SessionsRequest>;
 
-export const FeedRequest = z.discriminatedUnion("kind", [HistoryRequest, SessionsRequest]);
+/** Asks every agent that convocate-status is connected to for its list, now. */
+const ListRequest = z.object({ kind: z.literal("list") });
+type ListRequest = z.infer<typeof ListRequest>;
+
+export const FeedRequest = z.discriminatedUnion("kind", [HistoryRequest, SessionsRequest, ListRequest]);
 export type FeedRequest = z.infer<typeof FeedRequest>;

@@ -4,6 +4,7 @@ export * from "./errors.js";
 export * from "./event.js";
 export * from "./ids.js";
 export * from "./log.js";
+export * from "./order.js";
 export * from "./paths.js";
 export * from "./release.js";
 export * from "./session.js";

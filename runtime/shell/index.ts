@@ -3,7 +3,6 @@
  * neither SQLite nor Ink belongs into the start of `convocate ls`.
  */
 export { readHistory, type HistoryItem, type HistoryOptions } from "./agents/history.js";
-export { keepConnections } from "./agents/keep.js";
 export { migrateToAgent, orphansHere } from "./agents/migration.js";
 export { openCluster, type ClusterOptions } from "./agents/open.js";
 export { findServiceUser, type ServiceUser } from "./agents/service-user.js";

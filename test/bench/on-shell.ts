@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { ROOT, type TestCluster } from "../support/cluster.js";
 
 /**
- * Runs a bundle of the bench on the shell host, as root, with a folder of agents' keys of its own (see stand-ins.ts), and
- * returns the JSON it printed.
+ * Runs a bundle of the bench on the shell host, as root, and returns the JSON it printed. Its agents (see stand-ins.ts) are
+ * the only ones that the host knows meanwhile.
  */
 export async function onShell(
   { lab }: TestCluster,
@@ -14,10 +14,14 @@ export async function onShell(
   const program = await readFile(join(ROOT, "dist/bench", bundle));
   await lab.sh("shell", `cat > /root/${bundle}`, { input: program });
   const script = `
-    mount -t tmpfs -o mode=0755 none /etc/convocate/agent-keys
+    shopt -s nullglob
+    keys=/etc/convocate/agent-keys
+    aside=$(mktemp -d /etc/convocate/aside.XXXXXX)
+    mv "$keys"/* "$aside"
+    trap 'rm -rf "$keys"/*; mv "$aside"/* "$keys"; rmdir "$aside"' EXIT
     node=$(awk '/^exec/ { print $2 }' /usr/local/bin/convocate)
-    exec "$node" /root/${bundle} /etc/convocate/agent-keys ${agents} ${sessions} $(id -u claude) $(id -g claude) /home/claude ${runs}`;
-  const { stdout, stderr, exitCode } = await lab.exec("shell", ["unshare", "--mount", "bash", "-ec", script], {
+    "$node" /root/${bundle} "$keys" ${agents} ${sessions} $(id -u claude) $(id -g claude) /home/claude ${runs}`;
+  const { stdout, stderr, exitCode } = await lab.exec("shell", ["bash", "-ec", script], {
     timeoutMs: 300_000,
   });
   if (exitCode !== 0) throw new Error(`${bundle} on the shell host ended with ${exitCode}: ${stderr}`);

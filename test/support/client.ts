@@ -69,6 +69,7 @@ export class TestClient {
     const client: Client = {
       out: {
         line: (text) => void out.push(text),
+        lines: (texts) => void out.push(...texts),
         note: (text) => void notes.push(text),
         drawn: (text) => void out.push(text),
         screen: (lines) => void out.push(lines.join("\n")),
@@ -79,8 +80,9 @@ export class TestClient {
         color: false,
       },
       signal: this.controller.signal,
-      open: () =>
+      open: (connect = "at-once") =>
         openCluster({
+          connect,
           paths: {
             agentKeys: this.agentKeys,
             statusSocket: this.statusSocket,

@@ -1,4 +1,4 @@
-import { ConvocateError, toConvocateError } from "../../../runtime/domain/index.js";
+import { byText, ConvocateError, toConvocateError } from "../../../runtime/domain/index.js";
 import { checkoutRoot, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
 import { SessionReport } from "../../output/session-report.js";
 import { interruptSignal } from "../../output/run.js";
@@ -115,5 +115,5 @@ async function inOrder(fleet: Fleet, able: readonly FleetAgent[], session: Fleet
     return capacity && !capacity.cordoned ? roomFor(capacity, session.limits) : -Infinity;
   };
   const rooms = able.map((agent) => ({ agent, room: room(agent) }));
-  return rooms.sort((a, b) => b.room - a.room || a.agent.name.localeCompare(b.agent.name)).map(({ agent }) => agent);
+  return rooms.sort((a, b) => b.room - a.room || byText(a.agent.name, b.agent.name)).map(({ agent }) => agent);
 }

@@ -16,7 +16,7 @@ export function attach(client: Client): Command {
     )
     .action(async (wanted: string, options: { readOnly?: true }) => {
       const terminal = await client.terminal();
-      await using cluster = await client.open();
+      await using cluster = await client.open("when-needed");
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const { session } = resolveSession(cluster, wanted);
       await attachTo(client, cluster, session, terminal, options.readOnly ? "ro" : "rw");

@@ -1,5 +1,5 @@
 import { ConvocateError, shellPaths } from "../../../runtime/domain/index.js";
-import type { Cluster, HistoryItem, HistoryOptions, Terminal } from "../../../runtime/shell/index.js";
+import type { Cluster, ClusterOptions, HistoryItem, HistoryOptions, Terminal } from "../../../runtime/shell/index.js";
 import { processOutput, type Output } from "../../output/print.js";
 import { interruptSignal } from "../../output/run.js";
 
@@ -9,7 +9,7 @@ export interface Client {
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** @throws ConvocateError WRONG_UID unless this process is the service user's. */
-  open(): Promise<Cluster>;
+  open(connect?: ClusterOptions["connect"]): Promise<Cluster>;
   /** Events that convocate-status has kept. @throws ConvocateError WRONG_UID, UNREACHABLE. */
   history(options: Omit<HistoryOptions, "path" | "signal">): Promise<AsyncIterable<HistoryItem>>;
   /** @throws ConvocateError BAD_USAGE when there is none. */
@@ -22,8 +22,8 @@ export interface Client {
 export const processClient: Client = {
   out: processOutput,
   signal: interruptSignal,
-  async open() {
-    return await (await shellForUser()).openCluster({ signal: interruptSignal });
+  async open(connect = "at-once") {
+    return await (await shellForUser()).openCluster({ signal: interruptSignal, connect });
   },
   async history(options) {
     const { readHistory } = await shellForUser();

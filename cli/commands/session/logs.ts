@@ -36,7 +36,7 @@ export function logs(client: Client): Command {
       "\nLogs are kept on this host for 14 days; with -n or --since all of them are looked through.",
     )
     .action(async (wanted: string, options: Options) => {
-      await using cluster = await client.open();
+      await using cluster = await client.open(options.follow ? "after-list" : "when-needed");
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const { id, away } = find(cluster, wanted);
       if (away) client.out.note(`agent ${away} did not answer in time: this may be only what it had forwarded`);

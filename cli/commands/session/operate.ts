@@ -90,7 +90,7 @@ export async function on(
   act: (cluster: Cluster, view: SessionView) => Promise<void>,
   options: { prefixes?: boolean } = {},
 ): Promise<void> {
-  await using cluster = await client.open();
+  await using cluster = await client.open("when-needed");
   await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
   await act(cluster, resolveSession(cluster, wanted, options));
 }

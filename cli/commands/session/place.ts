@@ -1,4 +1,4 @@
-import { ConvocateError, type Capacity, type Limits } from "../../../runtime/domain/index.js";
+import { byText, ConvocateError, type Capacity, type Limits } from "../../../runtime/domain/index.js";
 import type { AgentView, Cluster } from "../../../runtime/shell/index.js";
 import { noAgents, unreachable, whyNot } from "./resolve.js";
 
@@ -34,7 +34,7 @@ export async function emptiestAgent(
   const scores = open.some(({ free }) => free === "unknown")
     ? open.map(({ agent }) => ({ agent, score: -runningOn(cluster, agent) }))
     : open.map(({ agent, free }) => ({ agent, score: Number(free) }));
-  const [best] = scores.sort((a, b) => b.score - a.score || a.agent.name.localeCompare(b.agent.name));
+  const [best] = scores.sort((a, b) => b.score - a.score || byText(a.agent.name, b.agent.name));
   if (best) return best.agent;
   const [cordoned] = answered;
   if (cordoned) {

@@ -13,7 +13,7 @@ export function show(client: Client): Command {
     .argument("<session>", "the beginning of its name or id")
     .option("--json", "print JSON")
     .action(async (wanted: string, options: { json?: true }) => {
-      await using cluster = await client.open();
+      await using cluster = await client.open("when-needed");
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const view = resolveSession(cluster, wanted);
       if (options.json) printJson(client.out, "session", sessionJson(view));

@@ -4,9 +4,8 @@ import { join } from "node:path";
 import { clientOfTwo, type TestClient } from "../../../test/support/client.js";
 import type { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually } from "../../../test/support/eventually.js";
+import { serveFeed } from "../../../test/support/fake-feed.js";
 import { AgentId, ConvocateError, newSessionId, type Capacity } from "../../../runtime/domain/index.js";
-import { silentLog } from "../../../runtime/protocol/log.js";
-import { Feed } from "../../../runtime/shell/status/feed.js";
 
 jest.setTimeout(60_000);
 
@@ -250,15 +249,7 @@ test("capacity and settings say what each agent has, and changes are sent by the
 });
 
 test("ls --watch prints a line of JSON for each change until it is interrupted", async () => {
-  const feed = cleanup.use(
-    await Feed.listen({
-      path: client.statusSocket,
-      gid: null,
-      snapshot: () => ({ kind: "snapshot", agents: [] }),
-      answer: () => ({ kind: "error", error: "not asked" }),
-      log: silentLog,
-    }),
-  );
+  const feed = cleanup.use(await serveFeed(client.statusSocket));
   one.addSession("alpha");
   const watching = client.run("ls", "--watch", "--json");
   const lines = client.out;

@@ -38,7 +38,7 @@ export function agents(client: Client): Command {
           : await waitFor(cluster, names, options.wait * 1000, client.signal);
       const listed = select(cluster, names);
       if (options.json) printJson(client.out, "agents", { agents: listed.map(json) });
-      else for (const line of await tableLines(COLUMNS, listed.map(row), client.out.columns)) client.out.line(line);
+      else client.out.lines(await tableLines(COLUMNS, listed.map(row), client.out.columns));
       if (missing.length > 0) throw new ConvocateError("UNREACHABLE", missing.join("; "));
       if (listed.length === 0) client.out.note(noAgents().message);
     });

@@ -31,7 +31,7 @@ export function capacity(client: Client): Command {
       const agents = wanted === undefined ? cluster.agents() : [resolveAgent(cluster.agents(), wanted)];
       const answers = await Promise.all(agents.map((agent) => ask(cluster, agent)));
       if (options.json) printJson(client.out, "capacity", { agents: answers.map(json) });
-      else for (const line of await tableLines(COLUMNS, answers.map(row), client.out.columns)) client.out.line(line);
+      else client.out.lines(await tableLines(COLUMNS, answers.map(row), client.out.columns));
       if (agents.length === 0) client.out.note(noAgents().message);
       const errors = answers.flatMap((answer) => ("error" in answer ? [answer.error] : []));
       const [first] = errors;

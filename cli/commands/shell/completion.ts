@@ -13,7 +13,7 @@ export function completion(client: Client, program: Command): Command {
         client.out.drawn(completionScript(program, what));
         return;
       }
-      await using cluster = await client.open();
+      await using cluster = await client.open("when-needed");
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const names =
         what === "agents"

@@ -2,9 +2,8 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import { clientOfTwo, type Ran, type TestClient } from "../../../test/support/client.js";
 import type { FakeAgent } from "../../../test/support/fake-agent.js";
 import { eventually } from "../../../test/support/eventually.js";
+import { serveFeed } from "../../../test/support/fake-feed.js";
 import { AgentId, type AgentStatus } from "../../../runtime/domain/index.js";
-import { silentLog } from "../../../runtime/protocol/log.js";
-import { Feed } from "../../../runtime/shell/status/feed.js";
 import { refuseOthers } from "../session/client.js";
 
 jest.setTimeout(60_000);
@@ -170,15 +169,7 @@ describe("agents", () => {
 
   test("--wait ends as soon as the agent answers and its heartbeat is there", async () => {
     const known: AgentStatus[] = [status(A, { connection: "silent" })];
-    const feed = cleanup.use(
-      await Feed.listen({
-        path: client.statusSocket,
-        gid: null,
-        snapshot: () => ({ kind: "snapshot", agents: known }),
-        answer: () => ({ kind: "error", error: "" }),
-        log: silentLog,
-      }),
-    );
+    const feed = cleanup.use(await serveFeed(client.statusSocket, { agents: () => known }));
     await one.stop();
     const waiting = convocate("agents", "agent-1", "--wait", "30");
     await eventually("reader", () => feed.readers === 1);

@@ -1,7 +1,7 @@
 import { shellPaths, type AgentId } from "../../../runtime/domain/index.js";
 import { NameAuthority, SessionFollower, reloadDnsmasq } from "../../../runtime/shell/dns/index.js";
-import { findServiceUser, keepConnections } from "../../../runtime/shell/index.js";
-import { serveStatus } from "../../../runtime/shell/status/index.js";
+import { findServiceUser } from "../../../runtime/shell/index.js";
+import { keepConnections, serveStatus } from "../../../runtime/shell/status/index.js";
 import { serviceLog } from "../../output/log.js";
 import { interruptSignal } from "../../output/run.js";
 
@@ -21,6 +21,7 @@ export async function runStatusService(port: number): Promise<void> {
     port,
     gid: user?.gid ?? null,
     log,
+    list: () => follower.listNow(),
     onEvent: (event) => follower.heard(event),
   });
   using follower: SessionFollower = new SessionFollower(names, (id, sessions) => service.listed(id, sessions), log);

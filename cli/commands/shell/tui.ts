@@ -9,7 +9,7 @@ import { heardSoon } from "./agents.js";
 /** `convocate`: the TUI, until its user quits. */
 export async function openTui(client: Client): Promise<void> {
   const terminal = await client.terminal();
-  await using cluster = await client.open();
+  await using cluster = await client.open("after-list");
   const { runTui } = await import("../../../runtime/shell/tui/index.js");
   await runTui(cluster, { terminal, clusterName: await clusterName(), signal: client.signal });
 }

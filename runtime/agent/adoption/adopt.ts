@@ -1,6 +1,6 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { ConvocateError, FORMER_SESSION_FILE, SessionId, type AgentSettings } from "../../domain/index.js";
+import { byText, ConvocateError, FORMER_SESSION_FILE, SessionId, type AgentSettings } from "../../domain/index.js";
 import { isMissing } from "../../protocol/files.js";
 import type { EventSink } from "../events/sink.js";
 import type { Locks } from "../sessions/locks.js";
@@ -51,7 +51,7 @@ export async function findCandidates(
     if (read.ok) formers.push(read.former);
     else found.refused.push({ directory, reason: read.why });
   }
-  formers.sort((a, b) => a.created_at.localeCompare(b.created_at) || a.uuid.localeCompare(b.uuid));
+  formers.sort((a, b) => byText(a.created_at, b.created_at) || byText(a.uuid, b.uuid));
   for (const former of formers) {
     const why = clash(former, [...store.all(), ...found.sessions]);
     if (why === null) found.sessions.push(metadataOf(former));

@@ -59,6 +59,8 @@ export async function dial(options: DialOptions): Promise<SshConnection> {
           sock: socket,
           username: options.username ?? "convocate",
           privateKey: options.privateKey,
+          // "none", which ssh2 would try first, costs a round trip and is never allowed.
+          authHandler: ["publickey"],
           algorithms: ALGORITHMS,
           keepaliveInterval: options.keepaliveMs ?? KEEPALIVE.intervalMs,
           keepaliveCountMax: KEEPALIVE.missedMax,

@@ -5,13 +5,13 @@ import {
   SUBSYSTEM,
   toConvocateError,
   type AgentId,
+  type AgentList,
   type Session,
   type SessionId,
 } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { RpcClient } from "../../protocol/rpc/client.js";
 import type { Op, OpInput, OpResult } from "../../protocol/rpc/ops.js";
-import { dial } from "../../protocol/ssh/client.js";
 import { Link } from "../../protocol/ssh/link.js";
 import type { SshConnection } from "../../protocol/ssh/types.js";
 import type { AgentView } from "../cluster.js";
@@ -33,6 +33,9 @@ export class Agent implements AsyncDisposable {
   readonly #link: Link;
   readonly #onChange: () => void;
   #client: RpcClient | null = null;
+  /** convocate-status has asked it for us, and nothing of our own has shown since whether it can be reached. */
+  #vouched = false;
+  #started = false;
   #connection: AgentView["connection"] = { state: "connecting", since: Date.now() };
   #lastError: ConvocateError | null = null;
   #told: { release: string; image: string | null } | null = null;
@@ -62,10 +65,13 @@ export class Agent implements AsyncDisposable {
   }
 
   get reachable(): boolean {
-    return this.#client !== null && this.#answering;
+    return (this.#client !== null || this.#vouched) && this.#answering;
   }
 
+  /** Connects, and stays connected. */
   start(): void {
+    if (this.#started) return;
+    this.#started = true;
     this.#link.start();
   }
 
@@ -96,11 +102,13 @@ export class Agent implements AsyncDisposable {
   }
 
   /** A connection of its own, pinned like the persistent one. */
-  dial(
+  async dial(
     options: { signal?: AbortSignal; connectTimeoutMs?: number; keepaliveMs?: number } = {},
   ): Promise<SshConnection> {
     const { host, port, privateKey, hostKey } = this.entry;
-    return dial({ host, port, privateKey, hostKey, ...options });
+    // Loaded by who connects: where convocate-status can be asked, most lists do without.
+    const { dial } = await import("../../protocol/ssh/client.js");
+    return await dial({ host, port, privateKey, hostKey, ...options });
   }
 
   /** An RPC channel on a connection of its own, for bytes in bulk: they hold nobody's questions up. */
@@ -186,6 +194,18 @@ export class Agent implements AsyncDisposable {
     return this.#listed;
   }
 
+  /** What it has just told convocate-status, which asked for us; false when we are connected and ask ourselves. */
+  vouch({ release, image, sessions }: AgentList): boolean {
+    if (this.#client) return false;
+    this.#told = { release, image };
+    this.#sessions = new Map(sessions.map((session) => [session.id, session]));
+    this.#listed = true;
+    this.#vouched = true;
+    this.#connection = { state: "connected", since: Date.now() };
+    this.#onChange();
+    return true;
+  }
+
   /** What somebody else heard it list last, until it lists to us. */
   recall(sessions: readonly Session[]): void {
     if (this.#listed || sessions.length === 0) return;
@@ -250,6 +270,7 @@ export class Agent implements AsyncDisposable {
     this.#sessions = new Map(sessions.map((session) => [session.id, session]));
     this.#listed = true;
     this.#client = client;
+    this.#vouched = false;
     this.#answering = true;
     this.#lastError = null;
     this.#connection = { state: "connected", since: Date.now() };
@@ -261,6 +282,7 @@ export class Agent implements AsyncDisposable {
     const since = this.#connection.state === "connected" ? Date.now() : this.#connection.since;
     this.#client?.close();
     this.#client = null;
+    this.#vouched = false;
     this.#answering = true;
     this.#lastError = error;
     this.#connection = { state: "connecting", since, error: error.message };
@@ -280,6 +302,7 @@ export class Agent implements AsyncDisposable {
       if (this.#client) return this.#client;
       const remainingMs = deadline - performance.now();
       if (remainingMs <= 0) break;
+      this.start();
       this.#link.redialNow();
       const outcome = await this.#nextOutcome(remainingMs);
       if (outcome?.kind === "up") return outcome.client;

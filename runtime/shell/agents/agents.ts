@@ -9,16 +9,25 @@ export class Agents implements AsyncDisposable {
   readonly #registry: Registry;
   readonly #with: { log: Log; onChange: () => void };
   readonly #leaving = new Set<Promise<void>>();
+  #connects: boolean;
   #closed = false;
 
-  constructor(folder: string, options: { log: Log; onChange: () => void }) {
+  /** `connects` false: each is connected to when it is needed first, or after `connect`. */
+  constructor(folder: string, options: { log: Log; onChange: () => void; connects: boolean }) {
     this.#with = options;
+    this.#connects = options.connects;
     this.#registry = new Registry(folder, options.log, (id, entry) => this.#replace(id, entry));
   }
 
   /** @throws ConvocateError IO_ERROR when the folder cannot be read. */
   async start(): Promise<void> {
     await this.#registry.start();
+  }
+
+  /** Connects to all, and to those that come. */
+  connect(): void {
+    this.#connects = true;
+    for (const agent of this.all()) agent.start();
   }
 
   all(): Agent[] {
@@ -42,9 +51,10 @@ export class Agents implements AsyncDisposable {
     return holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
   }
 
-  /** Lists every agent anew; resolves after `timeoutMs` at the latest, whoever did not answer. */
-  async refresh(timeoutMs: number): Promise<void> {
-    await Promise.allSettled(this.all().map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)));
+  /** Lists every agent anew but those; resolves after `timeoutMs` at the latest, whoever did not answer. */
+  async refresh(timeoutMs: number, but: ReadonlySet<AgentId>): Promise<void> {
+    const others = this.all().filter(({ id }) => !but.has(id));
+    await Promise.allSettled(others.map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -64,7 +74,7 @@ export class Agents implements AsyncDisposable {
     if (entry && !this.#closed) {
       const agent = new Agent(entry, this.#with);
       this.#agents.set(id, agent);
-      agent.start();
+      if (this.#connects) agent.start();
     }
     this.#with.onChange();
   }

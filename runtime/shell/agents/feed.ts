@@ -5,6 +5,7 @@ import {
   FeedLine,
   type AgentEvent,
   type AgentId,
+  type AgentList,
   type AgentStatus,
   type FeedRequest,
   type Session,
@@ -25,6 +26,7 @@ export class StatusFeed implements AsyncDisposable {
   readonly #onEvent: (event: AgentEvent) => void;
   #agents = new Map<AgentId, AgentStatus>();
   readonly #asked = new Map<AgentId, PromiseWithResolvers<readonly Session[]>>();
+  #listing: { onList: (list: AgentList) => void; done: PromiseWithResolvers<undefined> } | null = null;
   #socket: Socket | null = null;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -53,10 +55,8 @@ export class StatusFeed implements AsyncDisposable {
    * question at a time per agent: a second asker gets the answer to the first.
    */
   async lastKnown(id: AgentId, timeoutMs: number): Promise<readonly Session[]> {
-    const deadline = performance.now() + timeoutMs;
-    while (this.#socket?.readyState === "opening" && performance.now() < deadline) await sleep(5);
-    const socket = this.#socket;
-    if (socket?.readyState !== "open") return [];
+    const socket = await this.#opened(timeoutMs);
+    if (!socket) return [];
     const asked = this.#asked.get(id) ?? Promise.withResolvers<readonly Session[]>();
     if (!this.#asked.has(id)) {
       this.#asked.set(id, asked);
@@ -68,6 +68,26 @@ export class StatusFeed implements AsyncDisposable {
     } finally {
       clearTimeout(timer);
       this.#asked.delete(id);
+    }
+  }
+
+  /**
+   * Has convocate-status ask all agents, over the connections that it keeps, and tells each answer. Resolves when those that
+   * answer have, at the latest after `timeoutMs`; at once without convocate-status. One such question at a time.
+   */
+  async listNow(onList: (list: AgentList) => void, timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
+    const socket = await this.#opened(timeoutMs);
+    if (!socket || this.#listing) return;
+    const done = Promise.withResolvers<undefined>();
+    this.#listing = { onList, done };
+    const timer = setTimeout(() => done.resolve(undefined), Math.max(0, deadline - performance.now()));
+    try {
+      await writeLine(socket, { kind: "list" } satisfies FeedRequest).catch(() => done.resolve(undefined));
+      await done.promise;
+    } finally {
+      clearTimeout(timer);
+      this.#listing = null;
     }
   }
 
@@ -85,6 +105,13 @@ export class StatusFeed implements AsyncDisposable {
     await this.#running;
   }
 
+  /** The socket, once it is connected; null when it is not in time, or nobody serves it. */
+  async #opened(timeoutMs: number): Promise<Socket | null> {
+    const deadline = performance.now() + timeoutMs;
+    while (this.#socket?.readyState === "opening" && performance.now() < deadline) await sleep(1);
+    return this.#socket?.readyState === "open" ? this.#socket : null;
+  }
+
   async #read(): Promise<void> {
     const socket = connect(this.#path);
     this.#socket = socket;
@@ -97,6 +124,7 @@ export class StatusFeed implements AsyncDisposable {
       if (!absent && !this.#closed) this.#log.warn({ path: this.#path, error: String(error) }, "the status feed broke");
     } finally {
       socket.destroy();
+      this.#listing?.done.resolve(undefined);
       if (this.#agents.size > 0) {
         this.#agents = new Map();
         this.#onChange(null);
@@ -118,6 +146,14 @@ export class StatusFeed implements AsyncDisposable {
         return;
       case "sessions":
         this.#asked.get(line.agent_id)?.resolve(line.sessions);
+        return;
+      case "list":
+        this.#listing?.onList(line);
+        return;
+      case "listed":
+      // An earlier release does not know the question.
+      case "error":
+        this.#listing?.done.resolve(undefined);
         return;
       case "event":
         this.#onEvent(line.event);

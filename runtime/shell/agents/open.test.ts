@@ -2,13 +2,12 @@ import { afterEach, beforeEach, describe, expect, jest, test } from "@jest/globa
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { FakeAgent } from "../../../test/support/fake-agent.js";
+import { serveFeed } from "../../../test/support/fake-feed.js";
 import { eventually } from "../../../test/support/eventually.js";
 import { keyFiles, tempDir } from "../../../test/support/keys.js";
 import { startProxy } from "../../../test/support/proxy.js";
 import { AgentId, type AgentStatus } from "../../domain/index.js";
-import { silentLog } from "../../protocol/log.js";
 import type { Cluster } from "../cluster.js";
-import { Feed } from "../status/feed.js";
 import { openCluster } from "./open.js";
 
 jest.setTimeout(60_000);
@@ -190,15 +189,7 @@ describe("a cluster", () => {
     await cluster.refresh();
     expect(cluster.agents()[0]?.heard).toBeNull();
     // It comes up after the cluster was opened, as after an update of the shell host.
-    const feed = cleanup.use(
-      await Feed.listen({
-        path: statusSocket(),
-        gid: null,
-        snapshot: () => ({ kind: "snapshot", agents: [status] }),
-        answer: () => ({ kind: "error", error: "" }),
-        log: silentLog,
-      }),
-    );
+    const feed = cleanup.use(await serveFeed(statusSocket(), { agents: () => [status] }));
     await eventually("heard", () => cluster.agents()[0]?.heard?.connection === "connected", { timeoutMs: 5000 });
     const session = agent.addSession("made-elsewhere");
     feed.publish({
@@ -223,15 +214,11 @@ describe("a cluster", () => {
     const before = agent.addSession("before");
     await agent.stop();
     cleanup.use(
-      await Feed.listen({
-        path: statusSocket(),
-        gid: null,
-        snapshot: () => ({ kind: "snapshot", agents: [] }),
-        answer: (line) => {
+      await serveFeed(statusSocket(), {
+        answer: async function* (line) {
           expect(JSON.parse(line)).toEqual({ kind: "sessions", agent_id: A });
-          return { kind: "sessions", agent_id: A, listed_at: "2026-11-21T00:00:00Z", sessions: [before] };
+          yield { kind: "sessions", agent_id: A, listed_at: "2026-11-21T00:00:00Z", sessions: [before] };
         },
-        log: silentLog,
       }),
     );
     const cluster = await open();

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import {
+  byText,
   ConvocateError,
   shellPaths,
   type AgentId,
+  type AgentList,
   type Capacity,
   type Session,
   type SessionId,
@@ -33,6 +35,9 @@ import type { TransferOptions } from "./transfer.js";
 const REFRESH_EVERY_MS = 15_000;
 /** convocate-status is on this machine. */
 const RECALL_TIMEOUT_MS = 500;
+/** It asks the agents, and leaves out who takes longer than 0.7 s. */
+const ASK_TIMEOUT_MS = 1000;
+const NOBODY: ReadonlySet<AgentId> = new Set();
 
 type Paths = Record<"agentKeys" | "statusSocket" | "dnsmasqHosts" | "logs", string>;
 
@@ -41,6 +46,12 @@ export interface ClusterOptions {
   /** Where orphans may lie: null for nowhere; the service user's home when left out, unless this host is an agent too. */
   orphans?: string | null;
   log?: Log;
+  /**
+   * When agents are connected to. `at-once`: from the start. `after-list`: once convocate-status has asked them all for us,
+   * which is one question on this machine instead of a handshake with each. `when-needed`: only those that it could not ask,
+   * and those of which more is wanted than their list. Default: at-once.
+   */
+  connect?: "at-once" | "after-list" | "when-needed";
   /** Aborting it closes the cluster. */
   signal?: AbortSignal;
 }
@@ -51,7 +62,11 @@ export interface ClusterOptions {
  */
 export async function openCluster(options: ClusterOptions = {}): Promise<Cluster> {
   const orphans = new Orphans(options.orphans === undefined ? await homeOfOrphans() : options.orphans);
-  const cluster = new LiveCluster({ ...shellPaths, ...options.paths }, orphans, options.log ?? silentLog);
+  const cluster = new LiveCluster(orphans, {
+    paths: { ...shellPaths, ...options.paths },
+    log: options.log ?? silentLog,
+    connect: options.connect ?? "at-once",
+  });
   try {
     await cluster.start();
     options.signal?.throwIfAborted();
@@ -69,14 +84,25 @@ class LiveCluster implements Cluster {
   readonly #orphans: Orphans;
   readonly #paths: Paths;
   readonly #listeners = new Set<() => void>();
+  readonly #connect: NonNullable<ClusterOptions["connect"]>;
+  /** The first question to convocate-status, until somebody has waited for it. */
+  #asked: Promise<ReadonlySet<AgentId>> | null = null;
   #timer: NodeJS.Timeout | undefined;
   #announced: NodeJS.Immediate | null = null;
   #closing: Promise<void> | null = null;
 
-  constructor(paths: Paths, orphans: Orphans, log: Log) {
+  constructor(
+    orphans: Orphans,
+    { paths, log, connect }: { paths: Paths; log: Log; connect: NonNullable<ClusterOptions["connect"]> },
+  ) {
     this.#orphans = orphans;
     this.#paths = paths;
-    this.#agents = new Agents(paths.agentKeys, { log, onChange: () => this.#changed() });
+    this.#connect = connect;
+    this.#agents = new Agents(paths.agentKeys, {
+      log,
+      onChange: () => this.#changed(),
+      connects: connect === "at-once",
+    });
     this.#feed = new StatusFeed({
       path: paths.statusSocket,
       log,
@@ -91,6 +117,10 @@ class LiveCluster implements Cluster {
   async start(): Promise<void> {
     this.#feed.start();
     await Promise.all([this.#agents.start(), this.#orphans.look()]);
+    if (this.#connect !== "at-once") {
+      this.#asked = this.#ask();
+      if (this.#connect === "after-list") void this.#asked.finally(() => this.#agents.connect());
+    }
     this.#timer = setInterval(() => {
       for (const agent of this.#agents.all()) agent.refreshSoon();
       void this.#orphans.look().then(() => this.#changed());
@@ -101,7 +131,7 @@ class LiveCluster implements Cluster {
     return this.#agents
       .all()
       .map((agent) => ({ ...agent.view(), heard: this.#feed.heard(agent.id) }))
-      .sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+      .sort((a, b) => byText(a.name, b.name) || byText(a.id, b.id));
   }
 
   sessions(): SessionView[] {
@@ -124,12 +154,25 @@ class LiveCluster implements Cluster {
   }
 
   async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
-    await this.#agents.refresh(timeoutMs);
+    const first = this.#asked;
+    this.#asked = null;
+    const told = await (first ?? (this.#connect === "when-needed" ? this.#ask() : NOBODY));
+    await this.#agents.refresh(timeoutMs, told);
     // Who never answered us may have answered convocate-status: its sessions show as last known.
     const strangers = this.#agents.all().filter((agent) => !agent.listed);
     await Promise.all(
       strangers.map(async (agent) => agent.recall(await this.#feed.lastKnown(agent.id, RECALL_TIMEOUT_MS))),
     );
+  }
+
+  /** Has convocate-status ask all agents; who answered it. Never rejects. */
+  async #ask(): Promise<ReadonlySet<AgentId>> {
+    const told = new Set<AgentId>();
+    const onList = (list: AgentList): void => {
+      if (this.#agents.find(list.agent_id)?.vouch(list)) told.add(list.agent_id);
+    };
+    await this.#feed.listNow(onList, ASK_TIMEOUT_MS);
+    return told;
   }
 
   async create(id: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session> {

@@ -1,4 +1,4 @@
-import { SUBSYSTEM, DnsName, type AgentEvent, type AgentId, type Session } from "../../domain/index.js";
+import { SUBSYSTEM, DnsName, type AgentEvent, type AgentId, type AgentList, type Session } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import { RpcClient } from "../../protocol/rpc/client.js";
 import type { SshConnection } from "../../protocol/ssh/types.js";
@@ -7,6 +7,8 @@ import type { NameAuthority } from "./authority.js";
 /** Events come in bursts; one list answers for all of them. Where no name is at stake, there is time. */
 const GATHER_MS = 100;
 const GATHER_OTHERS_MS = 5000;
+/** An agent that takes longer is asked by whoever wants to know, over a connection of their own. */
+const ANSWER_TIMEOUT_MS = 700;
 const NAMED = new Set(["container.created", "container.edited", "container.deleted"]);
 
 /**
@@ -56,6 +58,16 @@ export class SessionFollower implements Disposable {
     this.#timers.set(id, { names, timer: setTimeout(list, names ? GATHER_MS : GATHER_OTHERS_MS) });
   }
 
+  /** What each agent that is connected lists now, as they answer; who does not in a moment is left out. */
+  async *listNow(): AsyncGenerator<AgentList> {
+    const asked = new Map([...this.#clients].map(([id, client]) => [id, ask(id, client)]));
+    while (asked.size > 0) {
+      const { id, list } = await Promise.race(asked.values());
+      asked.delete(id);
+      if (list) yield list;
+    }
+  }
+
   [Symbol.dispose](): void {
     for (const { timer } of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
@@ -76,5 +88,19 @@ export class SessionFollower implements Disposable {
       // The next event or connection asks again; until then the events' own data stand.
       this.#log.warn({ agent_id: id, error: String(error) }, "cannot ask the agent for its sessions' names");
     }
+  }
+}
+
+async function ask(id: AgentId, client: RpcClient): Promise<{ id: AgentId; list: AgentList | null }> {
+  try {
+    const inTime = { timeoutMs: ANSWER_TIMEOUT_MS };
+    const [{ agent_id, release, image }, { sessions }] = await Promise.all([
+      client.call("ping", {}, inTime),
+      client.call("list", {}, inTime),
+    ]);
+    return { id, list: agent_id === id ? { kind: "list", agent_id, release, image, sessions } : null };
+  } catch {
+    // Whoever asks finds out why when it dials.
+    return { id, list: null };
   }
 }

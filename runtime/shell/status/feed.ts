@@ -35,7 +35,7 @@ export class Feed implements AsyncDisposable {
     gid: number | null;
     snapshot: () => FeedLine;
     /** Answers a line that a reader sent. */
-    answer: (line: string) => FeedLine;
+    answer: (line: string) => AsyncIterable<FeedLine>;
     log: Log;
     bufferBytes?: number;
   }): Promise<Feed> {
@@ -104,13 +104,12 @@ export class Feed implements AsyncDisposable {
   }
 }
 
-/** One request after the other, each once the reader has taken the last answer; ends with the reader. */
-async function answerAll(socket: Socket, answer: (line: string) => FeedLine): Promise<void> {
+/** One request after the other, each answer once the reader has taken the last one; ends with the reader. */
+async function answerAll(socket: Socket, answer: (line: string) => AsyncIterable<FeedLine>): Promise<void> {
   try {
     for await (const item of readLines(socket, { maxBytes: MAX_REQUEST_BYTES })) {
-      const line: FeedLine =
-        "line" in item ? answer(item.line) : { kind: "error", error: `a request is over ${MAX_REQUEST_BYTES} bytes` };
-      await writeLine(socket, line);
+      if ("line" in item) for await (const line of answer(item.line)) await writeLine(socket, line);
+      else await writeLine(socket, { kind: "error", error: `a request is over ${MAX_REQUEST_BYTES} bytes` });
     }
   } catch {
     // It is gone; what ends a reader is its own business.

@@ -4,6 +4,7 @@ import {
   shellPaths,
   type AgentEvent,
   type AgentId,
+  type AgentList,
   type AgentStatus,
   type FeedLine,
   type Session,
@@ -31,6 +32,8 @@ export interface StatusOptions {
   /** Group that may read the feed; null leaves the process's own. */
   gid: number | null;
   log: Log;
+  /** Asks the agents for their lists: those that answer in a moment. Nobody is asked when left out. */
+  list?: () => AsyncIterable<AgentList>;
   /** Called for each new event, once it is kept. */
   onEvent?: (event: AgentEvent) => void;
   /** Bounds that tests make small. */
@@ -66,7 +69,7 @@ export async function serveStatus(options: StatusOptions): Promise<StatusService
       path: paths.statusSocket,
       gid: options.gid,
       snapshot: () => ({ kind: "snapshot", agents: presence.all(), store: intake.storeState }),
-      answer: (line) => answerRequest(line, store),
+      answer: (line) => answerRequest(line, store, options.list),
       log,
       ...(options.feedBufferBytes === undefined ? {} : { bufferBytes: options.feedBufferBytes }),
     }),
@@ -153,22 +156,28 @@ function lastKnown(store: StatusStore, log: Log): AgentStatus[] {
 }
 
 /** Answers one line of a reader of the feed. */
-function answerRequest(line: string, store: StatusStore): FeedLine {
+async function* answerRequest(line: string, store: StatusStore, list: StatusOptions["list"]): AsyncGenerator<FeedLine> {
   try {
     const request = FeedRequest.safeParse(JSON.parse(line)).data;
     switch (request?.kind) {
       case "history":
-        return { kind: "history", ...store.history(request) };
+        yield { kind: "history", ...store.history(request) };
+        return;
       case "sessions": {
         const { agent_id } = request;
         const known = store.sessionsOf(agent_id);
-        return { kind: "sessions", agent_id, listed_at: known?.listedAt ?? null, sessions: known?.sessions ?? [] };
+        yield { kind: "sessions", agent_id, listed_at: known?.listedAt ?? null, sessions: known?.sessions ?? [] };
+        return;
       }
+      case "list":
+        if (list) yield* list();
+        yield { kind: "listed" };
+        return;
       default:
-        return { kind: "error", error: "not a request that this convocate-status knows" };
+        yield { kind: "error", error: "not a request that this convocate-status knows" };
     }
   } catch (error) {
-    return {
+    yield {
       kind: "error",
       error: `cannot read what is kept: ${error instanceof Error ? error.message : String(error)}`,
     };

