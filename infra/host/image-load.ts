@@ -3,7 +3,7 @@ import type { Connection } from "../connection/types.js";
 import { writeInput, WRITE } from "./files.js";
 import type { ImageFound, ImageRoom } from "./image.js";
 import type { PackedImage } from "./image-archive.js";
-import { runScript } from "./script.js";
+import { runScript, SHA256 } from "./script.js";
 import { counted } from "./upload.js";
 
 const SEND_TIMEOUT_S = 3_600;
@@ -16,14 +16,14 @@ const FULL_BYTES = 65_536;
  * process, whatever ends that. A link that is lost for good ends it by time. Exit 9: another SHA-256, which it prints;
  * 8: Docker would not have it; 7: the disk is full.
  */
-const RECEIVE = `
+const RECEIVE = `${SHA256}
 set -o pipefail
 umask 077
 file=$(mktemp -- "$1/image.XXXXXX")
 exec 3<>"$file"
 rm -f -- "$file"
 timeout ${SEND_TIMEOUT_S} cat >&3 || { [ "$(df --output=avail -B1 -- "$1" | tail -n 1)" -ge ${FULL_BYTES} ] || exit 7; exit 1; }
-have=$(sha256sum </proc/self/fd/3)
+have=$(sha256 </proc/self/fd/3)
 have=\${have%% *}
 if [ "$have" != "$2" ]; then echo "$have"; exit 9; fi
 exec 9>>${agentPaths.imageLock}

@@ -9,6 +9,13 @@ export function scriptArgv(script: string, args: readonly string[] = [], shell: 
   return ["env", "LC_ALL=C", shell, "-euc", script, "convocate", ...args];
 }
 
+/**
+ * Defines `sha256`, which prints the SHA-256 of its standard input and a word. openssl uses the processor's instructions for it
+ * and takes a fifth of the time of Debian's sha256sum, which says something from a hundred megabytes on.
+ */
+export const SHA256 = `
+sha256() { if command -v openssl >/dev/null; then openssl dgst -sha256 -r; else sha256sum; fi; }`;
+
 /** Runs such a script as root. */
 export function runScript(
   connection: Connection,

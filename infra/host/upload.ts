@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { pipeline, Transform, type Readable } from "node:stream";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
-import { runScript, withSignal } from "./script.js";
+import { runScript, SHA256, withSignal } from "./script.js";
 
 /** SHA-256 of a local file, read as a stream. */
 export async function fileSha256(path: string, signal?: AbortSignal): Promise<string> {
@@ -29,7 +29,7 @@ export interface Upload {
 }
 
 /** Prints the hash of what arrived and exits 9 when it is not the one that was announced. */
-const RECEIVE = `
+const RECEIVE = `${SHA256}
 to=$1 mode=$2 expected=$3 packed=$4
 umask 022
 folder=\${to%/*}
@@ -38,7 +38,7 @@ rm -f -- "$folder/.\${to##*/}".convocate-??????
 tmp=$(mktemp -- "$folder/.\${to##*/}.convocate-XXXXXX")
 trap 'rm -f -- "$tmp"' EXIT
 if [ "$packed" = zstd ]; then zstd -q -dc >"$tmp"; else cat >"$tmp"; fi
-have=$(sha256sum <"$tmp")
+have=$(sha256 <"$tmp")
 have=\${have%% *}
 if [ "$have" != "$expected" ]; then echo "$have"; exit 9; fi
 chown root:root "$tmp"

@@ -78,8 +78,11 @@ export interface Cluster extends AsyncDisposable {
   sessions(): SessionView[];
   /** Called after every change of either; returns the call that ends it. */
   subscribe(listener: () => void): () => void;
-  /** Asks every agent for its list; resolves when all answered or their deadline passed. Never rejects. */
-  refresh(options?: { timeoutMs?: number }): Promise<void>;
+  /**
+   * Asks every agent for its list; with `agents` those alone, each over a connection of our own. Resolves when all answered or
+   * their deadline passed. Never rejects.
+   */
+  refresh(options?: { timeoutMs?: number; agents?: readonly AgentId[] }): Promise<void>;
   create(agent: AgentId, spec: Omit<OpInput<"create">, "request_id">): Promise<Session>;
   restart(id: SessionId, options?: { force?: boolean }): Promise<Session>;
   kill(id: SessionId): Promise<Session>;

@@ -31,7 +31,8 @@ export function agents(client: Client): Command {
     .option("--json", "print JSON")
     .addHelpText("after", "\nExit code 3 when any listed agent does not answer, or, with --wait, is not heard.")
     .action(async (names: string[], options: { wait?: number; json?: true }) => {
-      await using cluster = await client.open();
+      // Whether an agent answers is said by a connection to it, and the others are none of our business.
+      await using cluster = await client.open("when-needed");
       const missing =
         options.wait === undefined
           ? await askOnce(cluster, names)
@@ -45,7 +46,7 @@ export function agents(client: Client): Command {
 }
 
 async function askOnce(cluster: Cluster, names: readonly string[]): Promise<string[]> {
-  await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
+  await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS, agents: select(cluster, names).map(({ id }) => id) });
   await heardSoon(cluster);
   for (const name of names) resolveAgent(cluster.agents(), name);
   return select(cluster, names)
@@ -71,8 +72,12 @@ async function waitFor(
     signal.throwIfAborted();
     const missing = notReady(cluster, names);
     if (missing.length === 0 || performance.now() >= deadline) return missing;
+    const down = select(cluster, names).filter(({ connection }) => connection.state !== "connected");
     // Redials that wait for their turn are hurried: somebody stands and waits.
-    await Promise.race([cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS }), pause(LIST_TIMEOUT_MS)]);
+    if (down.length > 0) {
+      const agents = down.map(({ id }) => id);
+      await Promise.race([cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS, agents }), pause(LIST_TIMEOUT_MS)]);
+    }
     await pause(LOOK_EVERY_MS);
   }
 }

@@ -163,7 +163,9 @@ describe("agents", () => {
       { name: "agent-2", answers: false },
     ]);
     expect(error).toMatchObject({ code: "UNREACHABLE", exitCode: 3 });
+    one.calls.length = 0;
     expect((await convocate("agents", "agent-1")).error).toBeNull();
+    expect(one.calls).toEqual(["ping", "list"]);
     expect((await convocate("agents", "agent-9")).error).toMatchObject({ code: "AGENT_NOT_FOUND" });
   });
 

@@ -3,7 +3,7 @@ import type { Connection } from "../../connection/types.js";
 import { readFacts } from "../../host/facts.js";
 import { removeEntries } from "../../host/files.js";
 import { runtimeBinary, runtimePath } from "../../host/runtime.js";
-import { runScript } from "../../host/script.js";
+import { runScript, SHA256 } from "../../host/script.js";
 import { upload } from "../../host/upload.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { change, compare, HostName } from "../shared.js";
@@ -22,12 +22,14 @@ interface State extends Inputs {
   stamp: string;
 }
 
+/** Stands for the stamp of what was compared with its SHA-256 a moment ago, before it got its name. */
+const VERIFIED = "verified";
 /** 126 MB are not hashed again while inode, size, mtime and ctime stand still; ctime cannot be set back. */
-const LOOK = `
+const LOOK = `${SHA256}
 stamp=$(stat -c '%i:%s:%y:%z' -- "$1" 2>/dev/null) || { echo missing; exit 0; }
 echo "$stamp"
 stat -c '%a %U %G' -- "$1"
-if [ "$stamp" = "$2" ]; then echo "$3"; else sha256sum <"$1" | cut -d ' ' -f 1; fi`;
+if [ "$stamp" = "$2" ] || [ "$2" = ${VERIFIED} ]; then echo "$3"; else sha256 <"$1" | cut -d ' ' -f 1; fi`;
 
 async function look(connection: Connection, state: State, signal: AbortSignal): Promise<State> {
   const { stdout } = await runScript(connection, LOOK, [state.path, state.stamp, state.seen], { signal });
@@ -60,7 +62,7 @@ export const runtime: Lifecycle<Inputs, State> = {
       const from = zstd ? binary.packedPath : binary.path;
       const file = { from, packed: zstd ? "zstd" : "plain", to: path, mode: "0755", sha256: binary.sha256 } as const;
       await upload(connection, file, signal);
-      state = await look(connection, wanted, signal);
+      state = await look(connection, { ...wanted, seen: binary.sha256, stamp: VERIFIED }, signal);
     }
     return { id: `${inputs.host}:node:${inputs.version}`, state };
   },

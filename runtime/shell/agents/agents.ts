@@ -51,10 +51,10 @@ export class Agents implements AsyncDisposable {
     return holders.find((agent) => !agent.session(id)?.moved_to) ?? holders[0];
   }
 
-  /** Lists every agent anew but those; resolves after `timeoutMs` at the latest, whoever did not answer. */
-  async refresh(timeoutMs: number, but: ReadonlySet<AgentId>): Promise<void> {
-    const others = this.all().filter(({ id }) => !but.has(id));
-    await Promise.allSettled(others.map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)));
+  /** Lists those agents anew; resolves after `timeoutMs` at the latest, whoever did not answer. */
+  async refresh(timeoutMs: number, which: (agent: Agent) => boolean): Promise<void> {
+    const asked = this.all().filter(which);
+    await Promise.allSettled(asked.map((agent) => withDeadline(agent.refresh(timeoutMs), timeoutMs)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

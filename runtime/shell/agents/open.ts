@@ -117,9 +117,9 @@ class LiveCluster implements Cluster {
   async start(): Promise<void> {
     this.#feed.start();
     await Promise.all([this.#agents.start(), this.#orphans.look()]);
-    if (this.#connect !== "at-once") {
+    if (this.#connect === "after-list") {
       this.#asked = this.#ask();
-      if (this.#connect === "after-list") void this.#asked.finally(() => this.#agents.connect());
+      void this.#asked.finally(() => this.#agents.connect());
     }
     this.#timer = setInterval(() => {
       for (const agent of this.#agents.all()) agent.refreshSoon();
@@ -153,16 +153,26 @@ class LiveCluster implements Cluster {
     return () => void this.#listeners.delete(listener);
   }
 
-  async refresh({ timeoutMs = QUESTION_TIMEOUT_MS }: { timeoutMs?: number } = {}): Promise<void> {
-    const first = this.#asked;
-    this.#asked = null;
-    const told = await (first ?? (this.#connect === "when-needed" ? this.#ask() : NOBODY));
-    await this.#agents.refresh(timeoutMs, told);
+  async refresh({
+    timeoutMs = QUESTION_TIMEOUT_MS,
+    agents,
+  }: { timeoutMs?: number; agents?: readonly AgentId[] } = {}): Promise<void> {
+    const told = agents ? NOBODY : await this.#told();
+    const which = ({ id }: Agent): boolean => !told.has(id) && (agents?.includes(id) ?? true);
+    await this.#agents.refresh(timeoutMs, which);
     // Who never answered us may have answered convocate-status: its sessions show as last known.
-    const strangers = this.#agents.all().filter((agent) => !agent.listed);
+    const strangers = this.#agents.all().filter((agent) => !agent.listed && which(agent));
     await Promise.all(
       strangers.map(async (agent) => agent.recall(await this.#feed.lastKnown(agent.id, RECALL_TIMEOUT_MS))),
     );
+  }
+
+  /** Whose list convocate-status has just asked for us: each time, or the first time only when we connect ourselves. */
+  async #told(): Promise<ReadonlySet<AgentId>> {
+    if (this.#connect === "when-needed") return await this.#ask();
+    const first = this.#asked;
+    this.#asked = null;
+    return (await first) ?? NOBODY;
   }
 
   /** Has convocate-status ask all agents; who answered it. Never rejects. */

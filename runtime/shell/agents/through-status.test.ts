@@ -45,7 +45,9 @@ afterEach(() => cleanup.disposeAsync());
 async function startStatus(): Promise<void> {
   keyFiles(dir, "host", "status");
   writeFileSync(join(dir, "authorized"), "");
-  const names = new NameAuthority({ path: join(dir, "dnsmasq-hosts"), reload: async () => undefined, log: silentLog });
+  const names = cleanup.use(
+    new NameAuthority({ path: join(dir, "dnsmasq-hosts"), reload: async () => undefined, log: silentLog }),
+  );
   const connected = new Set<AgentId>();
   const follower = cleanup.use(new SessionFollower(names, (id) => void connected.add(id), silentLog));
   cleanup.use(
@@ -135,6 +137,20 @@ test("an operation dials the session's agent and no other", async () => {
   expect(states(cluster)).toEqual(["connected", "connected"]);
   await cluster.refresh();
   expect(cluster.sessions().map(({ session }) => session.status.state)).toEqual(["running", "stopped"]);
+});
+
+test("who is asked by name is dialled, whatever convocate-status says, and nobody else is", async () => {
+  for (const agent of [one, two]) agent.register(folder("status"));
+  one.register(folder("client"), NOWHERE);
+  two.register(folder("client"));
+  await startStatus();
+  const cluster = await open("when-needed");
+  await cluster.refresh({ agents: [A] });
+  expect(cluster.agents()).toMatchObject([
+    { id: A, connection: { state: "connecting", error: expect.stringContaining("refused") } },
+    { id: B, connection: { state: "connecting" } },
+  ]);
+  expect(two.calls).toEqual([]);
 });
 
 test("one hung agent keeps no list of another back", async () => {
