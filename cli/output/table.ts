@@ -1,4 +1,5 @@
-import { clean, isPlain } from "./text.js";
+import { isPlain } from "../../runtime/domain/index.js";
+import { clean } from "./text.js";
 
 export interface Column {
   title: string;

@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { byText } from "../../runtime/domain/index.js";
 
 /** Changes of one letter that turn `a` into `b` (Levenshtein). */
 function distance(a: string, b: string): number {
@@ -19,7 +20,7 @@ export function nearest(key: string, known: readonly string[]): string | undefin
   const plain = (text: string): string => text.toLowerCase().replaceAll(/[-_]/g, "");
   const ranked = known
     .map((name) => ({ name, far: distance(plain(key), plain(name)) }))
-    .sort((a, b) => a.far - b.far || a.name.localeCompare(b.name));
+    .sort((a, b) => a.far - b.far || byText(a.name, b.name));
   const best = ranked[0];
   return best && best.far <= Math.max(1, Math.floor(key.length / 3)) ? best.name : undefined;
 }

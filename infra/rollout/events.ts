@@ -1,5 +1,5 @@
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/events.js";
-import { ConvocateError, isErrorCode, type ErrorCode } from "../../runtime/domain/index.js";
+import { byText, ConvocateError, isErrorCode, type ErrorCode } from "../../runtime/domain/index.js";
 
 /** A resource as people know it: `agent-1` and `docker` of `agent-1/docker`. */
 export interface ResourceName {
@@ -108,7 +108,7 @@ function differencesOf(step: StepEventMetadata): Difference[] {
     const kind = diffKind.startsWith("add") ? "add" : diffKind.startsWith("delete") ? "remove" : "change";
     return { path, kind };
   });
-  if (detailed.length > 0) return detailed.sort((a, b) => a.path.localeCompare(b.path));
+  if (detailed.length > 0) return detailed.sort((a, b) => byText(a.path, b.path));
   return (step.diffs ?? []).map((path) => ({ path, kind: "change" }));
 }
 

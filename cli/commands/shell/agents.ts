@@ -39,7 +39,7 @@ export function agents(client: Client): Command {
           : await waitFor(cluster, names, options.wait * 1000, client.signal);
       const listed = select(cluster, names);
       if (options.json) printJson(client.out, "agents", { agents: listed.map(json) });
-      else client.out.lines(await tableLines(COLUMNS, listed.map(row), client.out.columns));
+      else client.out.lines(await tableLines(COLUMNS, rows(cluster, listed), client.out.columns));
       if (missing.length > 0) throw new ConvocateError("UNREACHABLE", missing.join("; "));
       if (listed.length === 0) client.out.note(noAgents().message);
     });
@@ -47,7 +47,7 @@ export function agents(client: Client): Command {
 
 async function askOnce(cluster: Cluster, names: readonly string[]): Promise<string[]> {
   await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS, agents: select(cluster, names).map(({ id }) => id) });
-  await heardSoon(cluster);
+  await heardSoon(cluster, names);
   for (const name of names) resolveAgent(cluster.agents(), name);
   return select(cluster, names)
     .filter((agent) => agent.connection.state !== "connected")
@@ -55,9 +55,9 @@ async function askOnce(cluster: Cluster, names: readonly string[]): Promise<stri
 }
 
 /** Waits a moment for convocate-status's snapshot, which comes beside the agents' own answers. */
-export async function heardSoon(cluster: Cluster): Promise<void> {
+export async function heardSoon(cluster: Cluster, names: readonly string[] = []): Promise<void> {
   const deadline = performance.now() + HEARD_TIMEOUT_MS;
-  while (performance.now() < deadline && cluster.agents().some((agent) => !agent.heard)) await pause(20);
+  while (performance.now() < deadline && select(cluster, names).some((agent) => !agent.heard)) await pause(20);
 }
 
 /** What is still missing when all are ready (nothing) or the time is up. */
@@ -112,9 +112,18 @@ function json(agent: AgentView): Shape<"agents">["agents"][number] {
   return { id, name, address, answers: connection.state === "connected", connection, release, image, heard };
 }
 
-function row(agent: AgentView): string[] {
+/** Sessions as an agent lists them now; of one that does not answer, as it last said: a heartbeat may be half a minute old. */
+function rows(cluster: Cluster, listed: readonly AgentView[]): string[][] {
+  const sessions = cluster.sessions().map(({ session }) => session);
+  return listed.map((agent) => {
+    if (agent.connection.state !== "connected") return row(agent, agent.heard?.sessions);
+    const own = sessions.filter(({ agent_id }) => agent_id === agent.id);
+    return row(agent, { running: own.filter(({ status }) => status.state === "running").length, total: own.length });
+  });
+}
+
+function row(agent: AgentView, sessions: { running: number; total: number } | null | undefined): string[] {
   const { heard } = agent;
-  const sessions = heard?.sessions;
   return [
     agent.name,
     agent.id,

@@ -27,6 +27,15 @@ let two: FakeAgent;
 /** Agents as convocate-status knows them, and as the client does: a test may let them differ. */
 const folder = (whose: "status" | "client"): string => join(dir, whose);
 const socket = (): string => join(dir, "status.sock");
+const toBoth = (agent: FakeAgent): void => {
+  agent.register(folder("status"));
+  agent.register(folder("client"));
+};
+/** The client knows of it, but at an address that leads nowhere. */
+const onlyToStatus = (agent: FakeAgent): void => {
+  agent.register(folder("status"));
+  agent.register(folder("client"), NOWHERE);
+};
 
 beforeEach(async () => {
   cleanup = new AsyncDisposableStack();
@@ -93,8 +102,8 @@ const names = (cluster: Cluster): string[] =>
 const states = (cluster: Cluster): string[] => cluster.agents().map(({ connection }) => connection.state);
 
 test("convocate-status asks the agents over its own connections, and nobody else dials them", async () => {
-  for (const agent of [one, two]) agent.register(folder("status"));
-  for (const agent of [one, two]) agent.register(folder("client"), NOWHERE);
+  onlyToStatus(one);
+  onlyToStatus(two);
   await startStatus();
   const cluster = await open("when-needed");
   await cluster.refresh();
@@ -109,8 +118,7 @@ test("convocate-status asks the agents over its own connections, and nobody else
 });
 
 test("an agent that convocate-status is not connected to is dialled, and says itself why it cannot be reached", async () => {
-  one.register(folder("status"));
-  one.register(folder("client"), NOWHERE);
+  onlyToStatus(one);
   two.register(folder("client"));
   await startStatus();
   const cluster = await open("when-needed");
@@ -126,9 +134,8 @@ test("an agent that convocate-status is not connected to is dialled, and says it
 });
 
 test("an operation dials the session's agent and no other", async () => {
-  for (const agent of [one, two]) agent.register(folder("status"));
-  one.register(folder("client"), NOWHERE);
-  two.register(folder("client"));
+  onlyToStatus(one);
+  toBoth(two);
   await startStatus();
   const cluster = await open("when-needed");
   await cluster.refresh();
@@ -140,9 +147,8 @@ test("an operation dials the session's agent and no other", async () => {
 });
 
 test("who is asked by name is dialled, whatever convocate-status says, and nobody else is", async () => {
-  for (const agent of [one, two]) agent.register(folder("status"));
-  one.register(folder("client"), NOWHERE);
-  two.register(folder("client"));
+  onlyToStatus(one);
+  toBoth(two);
   await startStatus();
   const cluster = await open("when-needed");
   await cluster.refresh({ agents: [A] });
@@ -154,8 +160,8 @@ test("who is asked by name is dialled, whatever convocate-status says, and nobod
 });
 
 test("one hung agent keeps no list of another back", async () => {
-  for (const agent of [one, two]) agent.register(folder("status"));
-  for (const agent of [one, two]) agent.register(folder("client"));
+  toBoth(one);
+  toBoth(two);
   await startStatus();
   two.before = (op) => (op === "list" ? sleep(20_000, undefined, { ref: false }) : Promise.resolve());
   const cluster = await open("when-needed");
@@ -168,8 +174,8 @@ test("one hung agent keeps no list of another back", async () => {
 });
 
 test("a TUI is connected itself once it has its first list", async () => {
-  for (const agent of [one, two]) agent.register(folder("status"));
-  for (const agent of [one, two]) agent.register(folder("client"));
+  toBoth(one);
+  toBoth(two);
   await startStatus();
   const cluster = await open("after-list");
   await cluster.refresh();

@@ -1,22 +1,21 @@
 import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";
+import { isPlain } from "../../domain/index.js";
 
 /**
  * Text from the wire made safe to print: no escape sequences, no control characters (C0, DEL, C1), nothing that changes the
  * direction of what follows. A line end or tab becomes a space.
  */
 export function clean(text: string): string {
-  if (PLAIN.test(text)) return text;
+  if (isPlain(text)) return text;
   return stripVTControlCharacters(text)
     .replaceAll(/[\t\n\r]+/g, " ")
     .replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "");
 }
-/** Most text is this, and needs no second look. */
-const PLAIN = /^[\u0020-\u007e]*$/;
 
 /** Width in terminal columns. */
 export function widthOf(text: string): number {
-  return PLAIN.test(text) ? text.length : stringWidth(text);
+  return isPlain(text) ? text.length : stringWidth(text);
 }
 
 const graphemes = new Intl.Segmenter(undefined, { granularity: "grapheme" });
