@@ -1,4 +1,5 @@
 import { ConvocateError, ERROR_CODES, isErrorCode } from "../../runtime/domain/index.js";
+import { Answers } from "../resources/answers.js";
 import type { Difference, Lifecycle } from "../resources/lifecycle.js";
 import { HostGone, namedHosts, REACHED_AT, UNASKED, type HostBook, type OpenHosts, type Remembered } from "./hosts.js";
 import { propertyPath, topProperty, UNKNOWN, type Decoded, type Plain } from "./values.js";
@@ -22,6 +23,7 @@ export class Adapter {
   readonly #lifecycles: ReadonlyMap<string, Lifecycle>;
   readonly #cancel = new AbortController();
   readonly #warned = new Set<string>();
+  readonly #answers = new Answers();
 
   constructor(
     lifecycles: readonly Lifecycle[],
@@ -141,7 +143,13 @@ export class Adapter {
 
   #context(urn: string, pool: OpenHosts): Parameters<Lifecycle["read"]>[2] {
     this.#cancel.signal.throwIfAborted();
-    return { pool, signal: this.#cancel.signal, purge: this.purge, progress: (message) => this.progress(urn, message) };
+    return {
+      pool,
+      signal: this.#cancel.signal,
+      answers: this.#answers,
+      purge: this.purge,
+      progress: (message) => this.progress(urn, message),
+    };
   }
 
   /**

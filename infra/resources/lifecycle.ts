@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Connection } from "../connection/types.js";
+import type { Answers } from "./answers.js";
 
 /** One property that differs, named as the operator should read it: `files["/etc/x"].mode`. */
 export interface Difference {
@@ -23,6 +24,8 @@ export interface Hosts {
 export interface LifecycleContext {
   pool: Hosts;
   signal: AbortSignal;
+  /** The same for all resources of a run. */
+  answers: Answers;
   /**
    * The operator wants the host as it was: a delete also puts back settings of the host's own that a create changed, as far
    * as the state remembers them.

@@ -6,6 +6,7 @@ import { dockerDaemon } from "../../infra/resources/docker-daemon/lifecycle.js";
 import { files } from "../../infra/resources/files/lifecycle.js";
 import { firewall } from "../../infra/resources/firewall/lifecycle.js";
 import { keyPair } from "../../infra/resources/key-pair/lifecycle.js";
+import { Answers } from "../../infra/resources/answers.js";
 import type { LifecycleContext } from "../../infra/resources/lifecycle.js";
 import { line } from "../../infra/resources/line/lifecycle.js";
 import { packages } from "../../infra/resources/packages/lifecycle.js";
@@ -33,7 +34,12 @@ beforeAll(async () => {
   at = { via: "ssh", name: host, address, port, user, hostKeys, identityFile: lab.keyPath };
   pool = createPool();
   const hosts = { connect: (_name: string, signal?: AbortSignal) => pool.connect(at, signal) };
-  context = { pool: hosts, signal: new AbortController().signal, progress: () => undefined };
+  context = {
+    pool: hosts,
+    signal: new AbortController().signal,
+    answers: new Answers(),
+    progress: () => undefined,
+  };
 }, 900_000);
 
 afterAll(async () => {

@@ -2,6 +2,7 @@ import { createPool } from "../../infra/connection/index.js";
 import type { HostAddress } from "../../infra/connection/types.js";
 import { findImage } from "../../infra/host/image.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
+import { Answers } from "../../infra/resources/answers.js";
 import { THIS_MACHINE } from "../../infra/resources/lifecycle.js";
 
 /**
@@ -17,5 +18,5 @@ if (!image) throw new Error(`no image ${tag} on this machine`);
 const inputs = imagePush.inputs.parse({ host: address.name, tag, imageId: image.imageId, layers: image.layers });
 const { signal } = new AbortController();
 const progress = (line: string): void => void process.stderr.write(`${line}\n`);
-const { state } = await imagePush.create(inputs, { pool: { connect }, signal, progress });
+const { state } = await imagePush.create(inputs, { pool: { connect }, signal, answers: new Answers(), progress });
 process.stdout.write(`${state.imageId}\n`);

@@ -9,6 +9,7 @@ import { cacheRoot } from "../../infra/host/checkout.js";
 import { findImage, type ImageFound } from "../../infra/host/image.js";
 import { parseInventory } from "../../infra/inventory/index.js";
 import { imagePush } from "../../infra/resources/image-push/lifecycle.js";
+import { Answers } from "../../infra/resources/answers.js";
 import { THIS_MACHINE, type LifecycleContext } from "../../infra/resources/lifecycle.js";
 import { command, type TestCluster } from "./cluster.js";
 
@@ -56,7 +57,7 @@ export class Pushing implements AsyncDisposable {
     this.#pools.push(pool);
     const connect = (name: string, ended?: AbortSignal) =>
       pool.connect(name === THIS_MACHINE ? { via: "local", name } : { ...this.address, ...change }, ended);
-    return { pool: { connect }, signal, progress: (line) => void this.said.push(line) };
+    return { pool: { connect }, signal, answers: new Answers(), progress: (line) => void this.said.push(line) };
   }
 
   /** An image with one more layer of random bytes than `from`, or than nothing. */

@@ -56,19 +56,8 @@ export const agentsArgv = (user: string, agentIds: readonly string[], waitSecond
   "--json",
 ];
 
-const asked = new WeakMap<object, Map<string, { at: number; answer: Promise<string> }>>();
-const SHARED_MS = 3_000;
-
-/** All agents of a shell in one question, shared by the agents' reads of one refresh. */
-function ask(pool: object, shell: string, question: () => Promise<string>): Promise<string> {
-  const shells = asked.get(pool) ?? new Map<string, { at: number; answer: Promise<string> }>();
-  asked.set(pool, shells);
-  const last = shells.get(shell);
-  if (last && Date.now() - last.at < SHARED_MS) return last.answer;
-  const answer = question();
-  shells.set(shell, { at: Date.now(), answer });
-  return answer;
-}
+/** All agents of a shell in one question, for all agents' reads. */
+const answerOf = (shell: string): string => `agents of ${shell}`;
 
 function list(connection: Connection, argv: string[], timeoutMs: number, signal: AbortSignal): Promise<RunResult> {
   return connection.run(argv, { allowFailure: true, timeoutMs, signal });
@@ -95,7 +84,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
     ...(state.reachable ? [] : [change("reachable")]),
     ...(state.runningRelease === inputs.release ? [] : [change("runningRelease")]),
   ],
-  async create(inputs, { pool, signal, progress }) {
+  async create(inputs, { pool, signal, progress, answers }) {
     const { waitSeconds, ...rest } = inputs;
     const connection = await pool.connect(inputs.shell, signal);
     progress(`waiting for ${inputs.agentName} to answer`);
@@ -107,7 +96,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
       const seen = parseAgents(stdout, inputs.agentId);
       // Exit code 0 says that its heartbeat is there too. One that was just restarted may answer once more as what it was.
       if (exitCode === 0 && seen.reachable && seen.runningRelease === inputs.release) {
-        asked.delete(pool);
+        answers.forget(answerOf(inputs.shell));
         return { id: inputs.agentId, state: { ...rest, ...seen } };
       }
       if (Date.now() >= deadline)
@@ -119,10 +108,13 @@ export const agentReady: Lifecycle<Inputs, State> = {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
   },
-  async read(state, inputs, { pool, signal }) {
+  async read(state, inputs, { pool, signal, answers }) {
     const connection = await pool.connect(inputs.shell, signal);
     const argv = agentsArgv(inputs.user, [], 0);
-    const stdout = await ask(pool, inputs.shell, async () => (await list(connection, argv, 30_000, signal)).stdout);
+    const stdout = await answers.ask(
+      answerOf(inputs.shell),
+      async () => (await list(connection, argv, 30_000, signal)).stdout,
+    );
     return { ...state, shell: inputs.shell, ...parseAgents(stdout, state.agentId) };
   },
   async update(_state, inputs, context) {
