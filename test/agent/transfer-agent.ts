@@ -63,6 +63,8 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
   #handlers!: RpcHandlers;
   #ends = new Set<Duplex>();
   #lives = 0;
+  /** Effects of this life that are under way. */
+  #underWay = new Set<Promise<unknown>>();
 
   constructor(
     readonly name: string,
@@ -77,6 +79,9 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
 
   async revive(): Promise<void> {
     this.death = null;
+    // What the former life had begun is done or not, before the next one looks; it would end with its process.
+    await Promise.allSettled(this.#underWay);
+    const underWay = (this.#underWay = new Set());
     const life = { over: false };
     const gate = async (): Promise<void> => {
       if (life.over) await new Promise(() => undefined);
@@ -93,7 +98,9 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
             const due = this.death?.at === this.effects.length ? this.death.when : null;
             if (due === "before") this.#die(life);
             await gate();
-            const result: unknown = await Reflect.apply(value, target, args);
+            const work = (Reflect.apply(value, target, args) as Promise<unknown>).finally(() => underWay.delete(work));
+            underWay.add(work);
+            const result: unknown = await work;
             if (due === "after") this.#die(life);
             await gate();
             return result;

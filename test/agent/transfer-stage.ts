@@ -20,7 +20,8 @@ import { TransferAgent } from "./transfer-agent.js";
 
 /** Where a network is cut: at which step (a call, or a write on a channel), and what is gone with it. */
 export interface Cut {
-  at: number;
+  /** Counted from 1, or the phase that a call is for: an archive may come in more pieces, and so steps, on a busy machine. */
+  at: number | "activate";
   when: "before" | "after";
   /** That one connection, or the shell with all it holds. */
   what: "link" | "shell";
@@ -86,8 +87,8 @@ export class TransferStage implements AsyncDisposable {
     let shell: "alive" | "dead" = "alive";
     const isDead = (): boolean => shell === "dead";
     const lost = (): ConvocateError => new ConvocateError("CONNECTION_LOST", "cut");
-    const due = (step: number, when: Cut["when"]): boolean => {
-      if (cut?.at !== step || cut.when !== when) return false;
+    const due = (step: number, when: Cut["when"], phase?: string): boolean => {
+      if ((cut?.at !== step && cut?.at !== phase) || cut?.when !== when) return false;
       if (cut.what === "shell") {
         shell = "dead";
         for (const agent of [this.here, this.there]) agent.cut();
@@ -100,9 +101,10 @@ export class TransferStage implements AsyncDisposable {
       async call(op, params, timeoutMs) {
         if (isDead()) throw lost();
         const step = (steps += 1);
-        if (due(step, "before")) throw lost();
+        const phase = "phase" in params ? params.phase : undefined;
+        if (due(step, "before", phase)) throw lost();
         const result = await agent.call(op, params, timeoutMs);
-        if (isDead() || due(step, "after")) throw lost();
+        if (isDead() || due(step, "after", phase)) throw lost();
         return result;
       },
       async open() {

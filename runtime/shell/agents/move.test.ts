@@ -151,7 +151,7 @@ describe("a move", () => {
   });
 
   test("to an agent that is gone for good is taken back by force, and by nothing less", async () => {
-    const { peers } = stage.network({ at: 9, when: "before", what: "shell" });
+    const { peers } = stage.network({ at: "activate", when: "before", what: "shell" });
     await expect(moveSession(session.id, ...peers, { patienceMs: 0 })).rejects.toMatchObject({
       message: expect.stringContaining("finish it with `convocate move"),
     });
