@@ -28,9 +28,13 @@ const BASE_PACKAGES = [
   "ufw",
   "zstd",
 ];
-const ROLE_PACKAGES = { shell: ["dnsmasq"], agent: ["docker.io|docker-ce", "nftables"] } as const;
+const ROLE_PACKAGES = {
+  shell: ["dnsmasq"],
+  // The client is in docker.io itself before Debian 13.
+  agent: ["docker.io|docker-ce", "docker-cli|docker-ce-cli?", "nftables"],
+} as const;
 
-/** The packages of a machine, as `docker.io|docker-ce` where one of several will do. */
+/** The packages of a machine, as PACKAGE_SPEC has them. */
 export function packagesOf(roles: BaseArgs["roles"]): string[] {
   return [...BASE_PACKAGES, ...roles.flatMap((role) => ROLE_PACKAGES[role])].sort();
 }

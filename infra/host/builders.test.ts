@@ -5,7 +5,7 @@ import { ABSOLUTE_PATH, normalMode, parseLook, writeInput } from "./files.js";
 import { parseFirewall } from "./firewall.js";
 import { parseImage } from "./image.js";
 import { parseKeyPair } from "./keys.js";
-import { installArgv, parseQuery, satisfied } from "./packages.js";
+import { installArgv, missing, PACKAGE_SPEC, parsePolicy, parseQuery } from "./packages.js";
 import { wrapper } from "./program.js";
 import { scriptArgv } from "./script.js";
 import { parseUnit } from "./systemd.js";
@@ -98,10 +98,30 @@ describe("facts", () => {
 describe("packages", () => {
   const installed = parseQuery("tmux installed\ndocker-ce installed\ngone config-files\n");
   test("an alternative satisfies, a removed package does not", () => {
-    expect(satisfied(["tmux", "docker.io|docker-ce", "gone", "jq"], installed)).toEqual([
-      "tmux",
-      "docker.io|docker-ce",
-    ]);
+    expect(missing(["tmux", "docker.io|docker-ce", "gone", "jq"], installed)).toEqual(["gone", "jq"]);
+    expect(missing(["docker-cli|docker-ce?", "docker-cli|tini?"], installed)).toEqual(["docker-cli|tini?"]);
+  });
+  test("only a ? at its end makes one optional", () => {
+    for (const good of ["tmux", "docker.io|docker-ce", "docker-cli?", "docker-cli|docker-ce-cli?"])
+      expect(good).toMatch(PACKAGE_SPEC);
+    for (const bad of ["?", "a?|b", "tmux??", "-y", "tmux ", "Tmux"]) expect(bad).not.toMatch(PACKAGE_SPEC);
+  });
+  test("apt can install what it has a candidate for", () => {
+    const policy = `docker-cli:
+  Installed: (none)
+  Candidate: 26.1.5+dfsg1-9+deb13u1
+  Version table:
+     26.1.5+dfsg1-9+deb13u1 500
+gone:
+  Installed: 1.0
+  Candidate: (none)
+  Version table:
+tmux:
+  Installed: 3.5a-3
+  Candidate: 3.5a-3
+`;
+    expect([...parsePolicy(policy)]).toEqual(["docker-cli", "tmux"]);
+    expect(parsePolicy("").size).toBe(0);
   });
   test("are installed without questions or recommendations, and wait for another's lock", () => {
     const argv = installArgv(["tmux"]);

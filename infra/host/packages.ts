@@ -2,8 +2,18 @@ import { ConvocateError } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/types.js";
 import { withSignal } from "./script.js";
 
-/** What a package list asks for: a name, or alternatives as `docker.io|docker-ce`, of which the first is installed. */
-export const PACKAGE_SPEC = /^[a-z0-9][a-z0-9+.-]+(\|[a-z0-9][a-z0-9+.-]+)*$/;
+/**
+ * What a package list asks for: a name, or alternatives as `docker.io|docker-ce`, of which the first is installed. With `?`
+ * at its end it is only asked for where the host's archives have the first: `docker-cli?` is part of another package before
+ * Debian 13.
+ */
+export const PACKAGE_SPEC = /^[a-z0-9][a-z0-9+.-]+(\|[a-z0-9][a-z0-9+.-]+)*\??$/;
+
+function alternatives(spec: string): [string, ...string[]] {
+  return spec.replace(/\?$/, "").split("|") as [string, ...string[]];
+}
+
+const isOptional = (spec: string): boolean => spec.endsWith("?");
 
 const queryArgv = (): string[] => ["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\\n"];
 
@@ -17,9 +27,35 @@ export function parseQuery(stdout: string): Set<string> {
   return installed;
 }
 
-/** Which of the wanted specs are satisfied. Pure. */
-export function satisfied(wanted: readonly string[], installed: ReadonlySet<string>): string[] {
-  return wanted.filter((spec) => spec.split("|").some((name) => installed.has(name)));
+/** Names that apt could install, in what `apt-cache policy` printed. Pure. */
+export function parsePolicy(stdout: string): Set<string> {
+  const found = stdout.matchAll(/^(\S+):\n(?: .*\n)*? {2}Candidate: (?!\(none\))/gm);
+  return new Set(Array.from(found, ([, name = ""]) => name));
+}
+
+/** Those of the wanted specs that nothing installed satisfies. Pure. */
+export function missing(wanted: readonly string[], installed: ReadonlySet<string>): string[] {
+  return wanted.filter((spec) => !alternatives(spec).some((name) => installed.has(name)));
+}
+
+/** Which of the wanted specs are satisfied, by what is installed or because the archives have none. */
+export async function satisfiedPackages(
+  connection: Connection,
+  wanted: readonly string[],
+  signal?: AbortSignal,
+): Promise<string[]> {
+  const absent = missing(wanted, await installedPackages(connection, signal));
+  const needed = await inArchives(connection, absent, signal);
+  return wanted.filter((spec) => !needed.includes(spec));
+}
+
+/** Less those with `?` that the archives, as they were last fetched, do not have. */
+async function inArchives(connection: Connection, specs: readonly string[], signal?: AbortSignal): Promise<string[]> {
+  const asked = specs.filter(isOptional).map((spec) => alternatives(spec)[0]);
+  if (asked.length === 0) return [...specs];
+  const policy = ["env", "LC_ALL=C", "apt-cache", "policy", "--", ...asked];
+  const found = parsePolicy((await connection.run(policy, withSignal(signal))).stdout);
+  return specs.filter((spec) => !isOptional(spec) || found.has(alternatives(spec)[0]));
 }
 
 /** apt waits this long for another one's lock, unattended-upgrades for instance. */
@@ -68,8 +104,7 @@ export async function installPackages(
   specs: readonly string[],
   options: { signal?: AbortSignal; progress?: (message: string) => void } = {},
 ): Promise<void> {
-  const names = specs.map((spec) => spec.split("|")[0] as string);
-  if (names.length === 0) return;
+  if ((await inArchives(connection, specs, options.signal)).length === 0) return;
   const run = (argv: string[], timeoutMs: number): Promise<unknown> =>
     connection.run(argv, { timeoutMs, ...withSignal(options.signal) });
   options.progress?.("apt-get update");
@@ -80,6 +115,7 @@ export async function installPackages(
     await new Promise((resolve) => setTimeout(resolve, 5_000));
     await run(updateArgv(), 300_000);
   }
+  const names = (await inArchives(connection, specs, options.signal)).map((spec) => alternatives(spec)[0]);
   options.progress?.(`installing ${names.length} packages: ${names.join(" ")}`);
   await run(configureArgv(), 300_000);
   await run(installArgv(names), LOCK_TIMEOUT_S * 1000 + 1_200_000);

@@ -64,7 +64,7 @@ test("a host that wants a reboot after its upgrade is booted, and waited for", a
 }, 900_000);
 
 test("the packages alone are the host's: they are there before we look", async () => {
-  const names = packagesOf(["agent"]).map((spec) => spec.split("|")[0] ?? "");
+  const names = packagesOf(["agent"]).flatMap((spec) => (spec.endsWith("?") ? [] : (spec.split("|")[0] ?? [])));
   await lab.sh("agent-1", `apt-get -qq update; ${installArgv(names).join(" ")} >/dev/null`, { timeoutMs: 600_000 });
   await lab.sh("agent-1", "systemctl start docker; ufw allow 8080/tcp >/dev/null");
   before = await listing(lab, "agent-1");

@@ -307,7 +307,10 @@ test("SessionFirewall is in the kernel before Docker starts, sees when it is not
 }, 60_000);
 
 test("Packages say what is missing, and install nothing that is there", async () => {
-  const inputs = packages.inputs.parse({ host, packages: ["tmux", "docker.io|docker-ce"] });
+  const inputs = packages.inputs.parse({
+    host,
+    packages: ["tmux", "docker.io|docker-ce", "no-such-client|none-either?"],
+  });
   const { state } = await packages.create(inputs, context);
   const seen = await packages.read(state, inputs, context);
   expect(seen && packages.diff(seen, inputs)).toEqual([]);

@@ -2,7 +2,8 @@
 # The images of lab hosts, made from Debian packages because no image registry can be assumed. Sourced by script/lab.
 # convocate-lab-bare: what a minimal Debian server has. convocate-lab-host: that, and all that provisioning would install.
 
-LAB_SUITE=bookworm
+# What hosts run: Debian's release of that name.
+LAB_SUITE=${CONVOCATE_LAB_SUITE:-bookworm}
 LAB_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 
 LAB_BARE_PACKAGES=(
@@ -13,13 +14,15 @@ LAB_HOST_PACKAGES=(
   cron curl dnsmasq docker.io git iptables jq kmod logrotate nftables python3 python3-apt rsyslog rsyslog-gnutls rsyslog-relp tmux
   ufw unattended-upgrades zstd
 )
+# From Debian 13 on, Docker's client is a package of its own.
+if [[ $LAB_SUITE != bookworm ]]; then LAB_HOST_PACKAGES+=(docker-cli); fi
 
-# lab_image_tag KIND: name and tag of the image, KIND being host or bare. The tag is a hash of the recipe: this file and
+# lab_image_tag KIND: name and tag of the image, KIND being host or bare. The tag has a hash of the recipe: this file and
 # the hosts' PID 1.
 lab_image_tag() {
   local hash
   hash=$(cat "$LAB_RECIPE/image.sh" "$LAB_RECIPE/host-init" | sha256sum)
-  printf 'convocate-lab-%s:%s\n' "$1" "${hash:0:12}"
+  printf 'convocate-lab-%s:%s-%s\n' "$1" "$LAB_SUITE" "${hash:0:12}"
 }
 
 # lab_image KIND: makes the image unless it is there, one process at a time, and prints its name.
@@ -55,7 +58,7 @@ lab_image_make_bare() {
   )
 }
 
-# lab_debootstrap ROOT: with this machine's mirror and proxy where it is a Debian of the same suite, else debootstrap's own.
+# lab_debootstrap ROOT: with this machine's mirror and proxy where it is a Debian, else debootstrap's own.
 lab_debootstrap() {
   local root=$1 mirror proxy packages
   mirror=$(lab_apt_sources | awk -v suite="$LAB_SUITE" '$4 == suite { print $3; exit }')
@@ -123,13 +126,15 @@ lab_image_make_host() {
   )
 }
 
-# lab_apt_sources: this machine's Debian archives as lines for a lab host's sources.list; none on another distribution.
+# lab_apt_sources: this machine's Debian archives as lines for a lab host's sources.list, which may be of another release;
+# none on another distribution.
 lab_apt_sources() {
   # Third parties' archives are left out by their origin, which apt knows once it has fetched an archive's Release file.
   # shellcheck disable=SC2016 # apt expands it
   apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)' 'Created-By: Packages' 2>/dev/null |
     awk -v suite="$LAB_SUITE" -v keyring="$LAB_KEYRING" '
-      $2 ~ "^" suite "(-updates|-security)?$" && $3 == "main" && $4 == "Debian" {
+      $2 ~ /^[a-z]+(-updates|-security)?$/ && $3 == "main" && $4 == "Debian" {
+        sub(/^[a-z]+/, suite, $2)
         print "deb [signed-by=" keyring "] " $1 " " $2 " " $3
       }' | sort -u
 }

@@ -43,10 +43,11 @@ export interface ExecResult {
 
 /**
  * The name of the lab that tests call `name`: in a checkout beside another one on the same machine, CONVOCATE_TEST_LABS says
- * what to put before it, so that their tests do not meet.
+ * what to put before it, so that their tests do not meet; nor do those on hosts of another Debian, CONVOCATE_LAB_SUITE.
  */
 export function labName(name: string): string {
-  return `${process.env.CONVOCATE_TEST_LABS ?? ""}${name}`;
+  const { CONVOCATE_TEST_LABS: others = "", CONVOCATE_LAB_SUITE: suite } = process.env;
+  return `${others}${suite ? `${suite}-` : ""}${name}`;
 }
 
 /** Brings a lab up with `script/lab`, which makes the images the first time (about a minute). Throws with what it said. */

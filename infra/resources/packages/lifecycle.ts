@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { readFacts } from "../../host/facts.js";
-import { installedPackages, installPackages, PACKAGE_SPEC, satisfied } from "../../host/packages.js";
+import { installedPackages, installPackages, missing, PACKAGE_SPEC, satisfiedPackages } from "../../host/packages.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { add, compare, HostName } from "../shared.js";
 
@@ -24,15 +24,13 @@ export const packages: Lifecycle<Inputs, State> = {
     const facts = await readFacts(connection, signal);
     if (facts.cgroup === "v1")
       progress(`warning: ${inputs.host} has cgroup v1; sessions work, and v2 tells more of their memory`);
-    const have = satisfied(inputs.packages, await installedPackages(connection, signal));
-    const missing = inputs.packages.filter((spec) => !have.includes(spec));
-    await installPackages(connection, missing, { signal, progress });
+    const absent = missing(inputs.packages, await installedPackages(connection, signal));
+    await installPackages(connection, absent, { signal, progress });
     return { id: `${inputs.host}:packages`, state: { ...inputs, os: facts.os } };
   },
   async read(state, inputs, { pool, signal }) {
     const connection = await pool.connect(inputs.host, signal);
-    const installed = await installedPackages(connection, signal);
-    return { ...state, host: inputs.host, packages: satisfied(inputs.packages, installed) };
+    return { ...state, host: inputs.host, packages: await satisfiedPackages(connection, inputs.packages, signal) };
   },
   async update(_state, inputs, context) {
     return (await packages.create(inputs, context)).state;

@@ -2,10 +2,9 @@ import type * as pulumi from "@pulumi/pulumi";
 import { ConvocateResource } from "../resource.js";
 
 export interface PackagesArgs {
-  /** The host; Debian 12+ or Ubuntu 22.04+, else UNSUPPORTED_HOST. */
-  /** Name in the inventory. */
+  /** Name in the inventory, of a host with Debian 12+ or Ubuntu 22.04+, else UNSUPPORTED_HOST. */
   host: string;
-  /** Names of Debian packages; `docker.io|docker-ce` takes either and installs the first. */
+  /** Names of Debian packages; `docker.io|docker-ce` takes either and installs the first, `docker-cli?` what the archives have. */
   packages: string[];
 }
 
