@@ -6,7 +6,7 @@ import { createZstdCompress, createZstdDecompress } from "node:zlib";
 import { ConvocateError, isErrorCode } from "../../domain/index.js";
 import { MAX_FRAME_BYTES, readFrames, writeFrame, type Trailer } from "../../protocol/rpc/archive.js";
 import { diskFull, firstComplaint, pack, unpack } from "../trees/tar.js";
-import type { Entry } from "../trees/tree.js";
+import type { Tree } from "../trees/tree.js";
 
 /** Counts and hashes what passes. */
 class Meter extends Transform {
@@ -38,17 +38,17 @@ export interface Sum {
 }
 
 /**
- * Sends these entries of a home, and answers with what was sent. `changing`: the session runs, and a file that changes or
+ * Sends a home less what is skipped, and answers with what was sent. `changing`: the session runs, and a file that changes or
  * vanishes meanwhile is no failure. `owner`: whose everything is to be. Throws IO_ERROR with tar's words, CONNECTION_LOST, TIMEOUT, or the signal's reason.
  */
-export async function sendEntries(
+export async function sendTree(
   stream: Duplex,
   home: string,
-  entries: readonly Entry[],
+  tree: Pick<Tree, "skipped">,
   { changing, owner, signal, stallMs }: SendOptions,
 ): Promise<Sum> {
   const over = new AbortController();
-  const tar = pack(home, entries, AbortSignal.any([signal, over.signal]), { changing, ...(owner && { owner }) });
+  const tar = pack(home, tree, AbortSignal.any([signal, over.signal]), { changing, ...(owner && { owner }) });
   const meter = new Meter();
   const waits = { signal, ...(stallMs === undefined ? {} : { stallMs }) };
   try {

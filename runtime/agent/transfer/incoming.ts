@@ -14,7 +14,7 @@ import type { Metadata, MetadataStore } from "../sessions/metadata.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { receiveEntries } from "./flow.js";
 import { idOf, type TransferRecords } from "./records.js";
-import { treeDigest, walk } from "../trees/tree.js";
+import { skippedFiles, treeDigest, walk } from "../trees/tree.js";
 
 /** Left free on the file system beyond what a home takes, for everybody else on it. */
 const SPARE_BYTES = 64 * 1024 * 1024;
@@ -163,7 +163,7 @@ export class Incoming {
   /** What lies on the disk is what the sender has, and nothing but files, directories and links. */
   async #compare(folder: string, sent: string | null, signal: AbortSignal): Promise<void> {
     const tree = await walk(folder, signal);
-    const [strange] = tree.skipped;
+    const [strange] = skippedFiles(tree).skipped;
     if (strange) throw new ConvocateError("BAD_ARCHIVE", `the archive holds a ${strange.kind}: ${strange.path}`);
     if (sent !== null && (await treeDigest(folder, tree, signal)) !== sent)
       throw new ConvocateError("BAD_ARCHIVE", "what was unpacked is not what was sent: its SHA-256 differs");

@@ -4,7 +4,7 @@ import { writeLine } from "../../protocol/ndjson.js";
 import { writeTrailer } from "../../protocol/rpc/archive.js";
 import type { OpResult } from "../../protocol/rpc/ops.js";
 import { skippedFiles, treeDigest, walk } from "../trees/tree.js";
-import { sendEntries, type SendOptions } from "./flow.js";
+import { sendTree, type SendOptions } from "./flow.js";
 
 /**
  * Answers the `begin` of an export: the line that `hello` makes of what the home takes on disk, then its archive. Of a home
@@ -26,7 +26,7 @@ export async function sendHome(
   const digesting = changing ? null : treeDigest(home, { ...tree, entries }, AbortSignal.any([signal, over.signal]));
   digesting?.catch(() => undefined);
   try {
-    const sum = await sendEntries(stream, home, entries, options);
+    const sum = await sendTree(stream, home, tree, options);
     const trailer = { ok: true as const, ...sum, tree_sha256: await digesting, ...skippedFiles(tree) };
     await writeTrailer(stream, trailer, waits);
   } catch (thrown) {

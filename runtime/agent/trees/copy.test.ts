@@ -11,6 +11,7 @@ import {
   readFileSync,
   readdirSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   utimesSync,
@@ -21,7 +22,10 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { pipeline } from "node:stream/promises";
 import { copyHome } from "./copy.js";
+import { pack, unpack } from "./tar.js";
+import { walk } from "./tree.js";
 
 let root: string;
 let from: string;
@@ -98,6 +102,24 @@ describe("copyHome", () => {
     } finally {
       server.close();
     }
+  });
+
+  test("is not led out of the home by a link that takes a folder's place after the walk", async () => {
+    const outside = join(root, "outside");
+    for (const folder of [outside, join(from, "a"), to]) mkdirSync(folder);
+    writeFileSync(join(outside, "key"), "the host's own");
+    writeFileSync(join(from, "a/key"), "the session's");
+    const tree = await walk(from);
+    renameSync(join(from, "a"), join(from, "b"));
+    symlinkSync(outside, join(from, "a"));
+    const { signal } = new AbortController();
+    const packing = pack(from, tree, signal, { changing: true });
+    const unpacking = unpack(to, signal);
+    await pipeline(packing.output, unpacking.input);
+    await Promise.all([packing.done, unpacking.done]);
+    expect(readlinkSync(join(to, "a"))).toBe(outside);
+    expect(readFileSync(join(to, "b/key"), "utf8")).toBe("the session's");
+    expect(readdirSync(to).sort()).toEqual(["a", "b"]);
   });
 
   test("is not disturbed by files that come and go, and grow", async () => {

@@ -17,7 +17,7 @@ export async function copyHome(from: string, to: string, signal?: AbortSignal): 
   try {
     const tree = await walk(from, either);
     await mkdir(to, { mode: 0o700 });
-    const packing = pack(from, tree.entries, either, { changing: true });
+    const packing = pack(from, tree, either, { changing: true });
     const unpacking = unpack(to, either);
     // Its end says nothing new: each tar tells its own failure, and ends when the other does.
     await pipeline(packing.output, unpacking.input).catch(() => undefined);

@@ -2,7 +2,7 @@ import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { promisify } from "node:util";
 import type { Readable, Writable } from "node:stream";
 import { ConvocateError } from "../../domain/index.js";
-import type { Entry } from "./tree.js";
+import type { Tree } from "./tree.js";
 
 /** What a user keeps beside a file's content. Not `security.*`: what a host grants a program is that host's to say. */
 const ATTRIBUTES = ["--xattrs", "--xattrs-include=user.*", "--acls"];
@@ -17,9 +17,10 @@ export interface Tar {
 }
 
 /**
- * Packs exactly these entries, read from stdin NUL-ended, in this order: owners as numbers, links as links, holes as holes,
- * times to the nanosecond, extended attributes and ACLs. Of a home that is `changing`, files that vanished meanwhile are left out. With an
- * `owner`, everything is that one's. Pure.
+ * Packs a home less what stdin names, a line each: owners as numbers, links as links, holes as holes, times to the nanosecond,
+ * extended attributes and ACLs. tar finds its way itself, from open folder to open folder, and follows no link (O_NOFOLLOW):
+ * by a list of paths a session could lead it out of its home, by a link put in a folder's place meanwhile. Of a home that
+ * is `changing`, files that vanished meanwhile are left out. With an `owner`, everything is that one's. Pure.
  */
 function packArgv(root: string, changing: boolean, owner?: { uid: number; gid: number }): string[] {
   return [
@@ -32,14 +33,14 @@ function packArgv(root: string, changing: boolean, owner?: { uid: number; gid: n
     ...ATTRIBUTES,
     "--sparse",
     "--numeric-owner",
-    "--no-recursion",
-    // tar applies these to what is named after them
+    "--sort=name",
+    "--warning=no-file-ignored",
     ...(owner ? [`--owner=:${owner.uid}`, `--group=:${owner.gid}`] : []),
-    "--null",
-    "--verbatim-files-from",
-    "--no-unquote",
-    "--files-from=-",
     ...(changing ? ["--ignore-failed-read"] : []),
+    "--anchored",
+    "--no-wildcards",
+    "--exclude-from=-",
+    ".",
   ];
 }
 
@@ -63,7 +64,7 @@ function unpackArgv(root: string): string[] {
 
 export function pack(
   root: string,
-  entries: readonly Entry[],
+  { skipped }: Pick<Tree, "skipped">,
   signal: AbortSignal,
   { changing = false, owner }: { changing?: boolean; owner?: { uid: number; gid: number } } = {},
 ): Tar & { output: Readable } {
@@ -72,7 +73,9 @@ export function pack(
   if (!stdin || !stdout) throw new ConvocateError("INTERNAL", "tar has no pipes");
   // an early end of tar is told by its status
   stdin.on("error", () => undefined);
-  stdin.end(Buffer.concat(entries.map(({ path }) => Buffer.from(`${path}\0`, "latin1"))));
+  // A FIFO whose name no line can hold is packed, and is a FIFO in the copy; sockets tar leaves out by itself.
+  const lines = skipped.filter(({ path }) => !path.includes("\n")).map(({ path }) => `${path}\n`);
+  stdin.end(Buffer.from(lines.join(""), "latin1"));
   return { output: stdout, done: child.done };
 }
 

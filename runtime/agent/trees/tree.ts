@@ -21,7 +21,7 @@ export interface Entry {
 export interface Tree {
   /** Every entry that can be archived; a directory before what is in it. The home itself, `.`, is the first. */
   entries: Entry[];
-  /** Sockets, FIFOs and devices, which belong to the processes of one host. */
+  /** Sockets, FIFOs and devices, which belong to the processes of one host; each path as an entry's. */
   skipped: Skipped[];
   /** What the entries take on disk. */
   bytes: number;
@@ -45,7 +45,7 @@ export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
   const add = (path: string, stats: Stats): boolean => {
     const kind = kindOf(stats);
     if (kind !== "file" && kind !== "directory" && kind !== "link") {
-      tree.skipped.push({ path: shown(path), kind });
+      tree.skipped.push({ path, kind });
       return false;
     }
     const { mode, uid, gid, mtimeMs, blocks } = stats;
@@ -81,7 +81,8 @@ export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
 }
 
 export function skippedFiles({ skipped }: Tree): SkippedFiles {
-  return { skipped: skipped.slice(0, MAX_NAMED), skipped_total: skipped.length };
+  const named = skipped.slice(0, MAX_NAMED).map(({ path, kind }) => ({ path: shown(path), kind }));
+  return { skipped: named, skipped_total: skipped.length };
 }
 
 /**
