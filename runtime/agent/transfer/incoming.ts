@@ -1,4 +1,3 @@
-import { statfs } from "node:fs/promises";
 import type { Duplex } from "node:stream";
 import { dirname } from "node:path";
 import { ConvocateError, type AgentSettings, type Portable, type Session, type SessionId } from "../../domain/index.js";
@@ -14,10 +13,10 @@ import type { Metadata, MetadataStore } from "../sessions/metadata.js";
 import type { Sessions } from "../sessions/sessions.js";
 import { receiveEntries } from "./flow.js";
 import { idOf, type TransferRecords } from "./records.js";
+import { refuseFull } from "../trees/room.js";
 import { skippedFiles, treeDigest, walk } from "../trees/tree.js";
 
 /** Left free on the file system beyond what a home takes, for everybody else on it. */
-const SPARE_BYTES = 64 * 1024 * 1024;
 /** What waits longer than that was forgotten by its client. The sender still has all of it. */
 const WAITING_MS = 24 * 3_600_000;
 
@@ -121,7 +120,7 @@ export class Incoming {
     this.#with.refuseNew();
     const held = { ...session, port: this.#with.sessions.wouldHold(session) };
     this.#refuseOwner(params.owner);
-    await this.#refuseFull(session.id, params.bytes);
+    await refuseFull(dirname(this.#with.homes.path(session.id)), params.bytes);
     if (params.start) await this.#with.admit(held);
     return { state: "absent" };
   }
@@ -134,7 +133,7 @@ export class Incoming {
     this.#refuseOwner(params.owner);
     const earlier = records.get(id);
     if (earlier?.state === "waiting") await this.#discard(id, earlier.transfer_id);
-    await this.#refuseFull(id, params.bytes);
+    await refuseFull(dirname(homes.path(id)), params.bytes);
     const { transfer_id, from, request_id } = params;
     const session = sessions.hold({
       ...this.#metadata(params.session, request_id),
@@ -258,24 +257,8 @@ export class Incoming {
       `the service users differ: ${owner.uid}:${owner.gid} there, ${uid}:${gid} here; give both agents the same one`,
     );
   }
-
-  async #refuseFull(id: SessionId, bytes: number): Promise<void> {
-    const root = dirname(this.#with.homes.path(id));
-    const { bavail, bsize } = await statfs(root);
-    const free = bavail * bsize;
-    if (free >= bytes + SPARE_BYTES) return;
-    throw new ConvocateError(
-      "DISK_FULL",
-      `its home takes ${megabytes(bytes)} and ${megabytes(SPARE_BYTES)} must stay free, but ${root} has ` +
-        `${megabytes(free)} left: make room there, or choose another agent`,
-    );
-  }
 }
 
 function arrivedBy(session: Metadata | undefined, transferId: string): boolean {
   return session?.transfer?.state === "arrived" && session.transfer.id === transferId;
-}
-
-function megabytes(bytes: number): string {
-  return `${Math.ceil(bytes / 1024 ** 2)} MiB`;
 }

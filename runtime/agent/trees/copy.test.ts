@@ -24,6 +24,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { pipeline } from "node:stream/promises";
 import { copyHome } from "./copy.js";
+import { refuseFull } from "./room.js";
 import { pack, unpack } from "./tar.js";
 import { walk } from "./tree.js";
 
@@ -36,7 +37,8 @@ beforeEach(() => {
   to = join(root, "to");
   mkdirSync(from, { mode: 0o700 });
 });
-afterEach(() => rmSync(root, { recursive: true }));
+// By rm, which takes away paths longer than the kernel takes at once.
+afterEach(() => void execFileSync("rm", ["-rf", root]));
 
 describe("copyHome", () => {
   test("keeps modes, times, links and hard links, and names with any byte", async () => {
@@ -142,6 +144,22 @@ describe("copyHome", () => {
     } finally {
       clearInterval(churn);
     }
+  });
+
+  test("is refused before it begins where it would fill the disk", async () => {
+    await expect(refuseFull(root, Number.MAX_SAFE_INTEGER)).rejects.toMatchObject({
+      code: "DISK_FULL",
+      message: expect.stringContaining(`but ${root} has`),
+    });
+    await refuseFull(root, 1024);
+  });
+
+  test("says in one line what it could not read: a path longer than the kernel takes", async () => {
+    const deeper = `import os, sys\nos.chdir(sys.argv[1])\nfor _ in range(30): os.mkdir("d" * 200); os.chdir("d" * 200)`;
+    execFileSync("python3", ["-c", deeper, from]);
+    const refused = await copyHome(from, to).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "IO_ERROR", message: expect.stringMatching(/ENAMETOOLONG/) });
+    expect((refused as Error).message.length).toBeLessThan(600);
   });
 
   test("says what failed: a source that is not there", async () => {

@@ -1,6 +1,8 @@
 import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { ConvocateError } from "../../domain/index.js";
+import { refuseFull } from "./room.js";
 import { diskFull, firstComplaint, pack, syncFileSystem, unpack } from "./tar.js";
 import { skippedFiles, walk, type SkippedFiles } from "./tree.js";
 
@@ -16,6 +18,7 @@ export async function copyHome(from: string, to: string, signal?: AbortSignal): 
   const either = AbortSignal.any([over.signal, ...(signal ? [signal] : [])]);
   try {
     const tree = await walk(from, either);
+    await refuseFull(dirname(to), tree.bytes);
     await mkdir(to, { mode: 0o700 });
     const packing = pack(from, tree, either, { changing: true });
     const unpacking = unpack(to, either);

@@ -41,6 +41,15 @@ const MAX_ENTRIES = 2_000_000;
  * read, and when there is more than anybody keeps in a home.
  */
 export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
+  try {
+    return await walked(root, signal);
+  } catch (cause) {
+    if (cause instanceof ConvocateError || signal?.aborted) throw cause;
+    throw new ConvocateError("IO_ERROR", `${root} cannot be read: ${shortened(String(cause))}`, { cause });
+  }
+}
+
+async function walked(root: string, signal?: AbortSignal): Promise<Tree> {
   const tree: Tree = { entries: [], skipped: [], bytes: 0 };
   const add = (path: string, stats: Stats): boolean => {
     const kind = kindOf(stats);
@@ -55,9 +64,7 @@ export async function walk(root: string, signal?: AbortSignal): Promise<Tree> {
       throw new ConvocateError("IO_ERROR", `${root} has more than ${MAX_ENTRIES} files: remove some of them`);
     return kind === "directory";
   };
-  const own = await lstat(root).catch((cause: unknown) => {
-    throw new ConvocateError("IO_ERROR", `${root} cannot be read: ${String(cause)}`, { cause });
-  });
+  const own = await lstat(root);
   if (!own.isDirectory()) throw new ConvocateError("IO_ERROR", `${root} is no directory`);
   add(".", own);
   const folders = ["."];
@@ -99,6 +106,11 @@ export async function treeDigest(root: string, tree: Tree, signal?: AbortSignal)
     else if (kind === "link") digest.update(await readlink(absolute(root, path), { encoding: "buffer" }));
   }
   return digest.digest("hex");
+}
+
+/** A path may be thousands of characters long; an error is a line. */
+function shortened(text: string): string {
+  return text.length <= 300 ? text : `${text.slice(0, 300)}…`;
 }
 
 /** The bytes of an entry's path below the root. */
