@@ -24,7 +24,7 @@ let cgroups: FakeCgroups;
 let id: SessionId;
 let name: string;
 
-function startWatch(): void {
+function startWatch(clock = systemClock): void {
   spool = new Spool({
     path: join(root, "spool.db"),
     agentId: AgentId.parse("abcd1234"),
@@ -42,7 +42,7 @@ function startWatch(): void {
     admission: roomForAll,
     cgroups,
   });
-  watch = new DockerWatch({ docker, containers, spool, clock: systemClock, log: silentLog });
+  watch = new DockerWatch({ docker, containers, spool, clock, log: silentLog });
   watch.start();
 }
 
@@ -105,6 +105,16 @@ describe("DockerWatch", () => {
       "container.stopped 0",
     ]);
     expect(watch.running).toBe(0);
+  });
+
+  test("tells of what happens after the host's clock was set back", async () => {
+    await stopWatch();
+    startWatch({ ...systemClock, now: () => Date.now() + 3_600_000 });
+    await listening();
+    await makeContainer();
+    await docker.start(name);
+    docker.die(name, 137);
+    expect(await reported(2)).toEqual(["container.started", "container.died 137"]);
   });
 
   test("tells of the kernel's kill before the end that it caused", async () => {

@@ -49,12 +49,8 @@ async function followOnce<E extends { atMs: number }>(following: Following<E>, i
     // Whichever is first: a stream that is open, or the reason why it is not.
     await Promise.race([opened.promise, next]);
     isOpen();
-    const since = following.clock.now();
     await following.onOpen();
-    for (let item = await next; !item.done; item = await (next = events.next())) {
-      // What happened before is in what was compared.
-      if (item.value.atMs >= since) await following.onEvent(item.value);
-    }
+    for (let item = await next; !item.done; item = await (next = events.next())) await following.onEvent(item.value);
   } finally {
     next.catch(() => undefined);
     await events.return?.();
