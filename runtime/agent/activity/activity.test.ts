@@ -66,6 +66,22 @@ afterEach(async () => {
 });
 
 describe("Activity", () => {
+  test("of a session that changes its mood all the time tells the changes of a second as one, and the last of them", async () => {
+    await activity.open(id);
+    const flips = Array.from({ length: 15 }, () => [
+      line("UserPromptSubmit"),
+      line("PermissionRequest", { tool: "Bash" }),
+    ]).flat();
+    expect(await tell(...flips)).toBe(true);
+    await until("waiting permission");
+    const first = events.length;
+    expect(first).toBeLessThanOrEqual(21);
+    await tell(line("UserPromptSubmit"));
+    await until("working");
+    await eventually("the last change to be told", () => events.at(-1)?.startsWith("session.working"));
+    expect(events.length).toBeLessThanOrEqual(first + 2);
+  });
+
   test("turns what a session's hooks tell into its status and into events, each change once", async () => {
     const folder = await activity.open(id);
     expect(statSync(folder).mode & 0o777).toBe(0o700);

@@ -8,6 +8,7 @@ import { containerName } from "../containers/spec.js";
 import type { EventSink } from "../events/sink.js";
 import { Ear } from "./ear.js";
 import { UNHEARD, nextMood, sameMood, type Mood } from "./mood.js";
+import { Rate } from "./rate.js";
 import { parseTold, type Told } from "./told.js";
 
 /** Name of the socket in a session's folder; image/bin/convocate-tell knows it too. */
@@ -17,6 +18,11 @@ const KEPT = "/tmp/.convocate/told";
 const KEPT_BYTES = 32 * 1024;
 const ASK_MS = 5_000;
 const ASK_TRIES = 5;
+/**
+ * How many changes of one session's mood are events: more than a CLI makes. What a session does is its own affair, but the
+ * spool of events is everybody's.
+ */
+const CHANGES = { burst: 20, perSecond: 1 };
 /** A CLI that has not shown itself this long after the container's start is not said to be starting any more. */
 const STARTING_MS = 30_000;
 
@@ -40,6 +46,9 @@ export class Activity implements AsyncDisposable {
   /** Opening and closing of one session's socket, in order. */
   readonly #turns = new Map<SessionId, Promise<unknown>>();
 
+  /** How often each session's mood was told, and the mood that was told last. */
+  readonly #paces = new Map<SessionId, { rate: Rate; last: Mood; late: boolean }>();
+  readonly #over = new AbortController();
   /** How many lines were heard, of all sessions. */
   #lines = 0;
 
@@ -76,6 +85,7 @@ export class Activity implements AsyncDisposable {
   /** Ends what is there for a session that is deleted. */
   async close(id: SessionId): Promise<void> {
     this.#moods.delete(id);
+    this.#paces.delete(id);
     await this.#inTurn(id, async () => {
       await this.#ears.get(id)?.[Symbol.asyncDispose]();
       this.#ears.delete(id);
@@ -129,6 +139,7 @@ export class Activity implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
     const open = [...this.#ears.values()];
     this.#ears.clear();
     await Promise.allSettled(open.map((ear) => ear[Symbol.asyncDispose]()));
@@ -169,10 +180,30 @@ export class Activity implements AsyncDisposable {
   }
 
   #set(id: SessionId, mood: Mood): void {
-    const { events } = this.#with;
     const before = this.#moods.get(id) ?? UNHEARD;
     this.#moods.set(id, mood);
-    if (sameMood(before, mood)) return;
+    if (!sameMood(before, mood)) this.#tell(id, mood);
+  }
+
+  /** At once, or, of a session whose mood changes all the time, what it is a second later. */
+  #tell(id: SessionId, mood: Mood): void {
+    const { clock, events } = this.#with;
+    const pace = this.#paces.get(id) ?? { rate: new Rate(clock, CHANGES), last: UNHEARD, late: false };
+    this.#paces.set(id, pace);
+    if (pace.late) return;
+    if (!pace.rate.take()) {
+      pace.late = true;
+      clock.sleep(1000 / CHANGES.perSecond, this.#over.signal).then(
+        () => {
+          pace.late = false;
+          const now = this.#moods.get(id);
+          if (now && this.#paces.get(id) === pace && !sameMood(now, pace.last)) this.#tell(id, now);
+        },
+        () => undefined,
+      );
+      return;
+    }
+    pace.last = mood;
     if (mood.kind === "working") events.emit("session.working", id, { since: new Date(mood.sinceMs).toISOString() });
     if (mood.kind === "waiting") {
       events.emit("session.waiting", id, { why: mood.why, since: new Date(mood.sinceMs).toISOString() });
