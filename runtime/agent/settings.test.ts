@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
-import { AgentSettings } from "../domain/index.js";
+import { AgentSettings, SettingsWanted } from "../domain/index.js";
 import { silentLog } from "../protocol/log.js";
 import { LiveSettings } from "./settings.js";
 
@@ -77,6 +77,14 @@ test("one that cannot be written is an IO_ERROR that names the file, and is not 
   });
   expect(settings.effective().pids).toBe(4096);
   await expect(settings.change({ pids: 99 })).rejects.toMatchObject({ code: "IO_ERROR" });
+});
+
+test("what a later release keeps in the file is passed over, and the rest is in force", async () => {
+  writeFileSync(path, '{"pids": 99, "cordoned": true, "of_tomorrow": 1}');
+  const settings = await LiveSettings.open(stack, path, silentLog);
+  expect(settings.effective().pids).toBe(99);
+  expect(settings.changes()).toMatchObject({ cordoned: true });
+  expect(SettingsWanted.safeParse({ of_tomorrow: 1 }).success).toBe(false);
 });
 
 test("a broken file is logged, and the stack's settings are in force", async () => {

@@ -39,6 +39,8 @@ export const Limits = z
   })
   .partial();
 export type Limits = z.infer<typeof Limits>;
+/** As they are asked for. A hundredth of a core is the least that the kernel can give (Linux, kernel/sched/core.c: 1 ms of 100). */
+export const WantedLimits = Limits.extend({ cpus: z.number().min(0.01).max(1024).optional() });
 
 /** Why a session waits for its user (SPEC 6.6); `silent`: no hook said so, its screen stands still. */
 export const WaitingWhy = z.enum(["permission", "question", "finished", "api-error", "silent"]).catch("silent");

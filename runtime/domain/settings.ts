@@ -57,7 +57,7 @@ export type EffectiveSettings = z.infer<typeof EffectiveSettings>;
  * What `settings-set` may change while the agent runs: kept in `/var/lib/convocate-agent/settings.json` over what the stack
  * says, so that a rollout neither sees drift nor takes it back. Null takes a change back.
  */
-export const SettingsChange = z.strictObject({
+export const SettingsChange = z.object({
   cpu_percent: z.int().min(1).max(100).nullish(),
   memory_percent: z.int().min(1).max(100).nullish(),
   disk_percent: z.int().min(1).max(100).nullish(),
@@ -75,3 +75,5 @@ export const SettingsChange = z.strictObject({
   cordoned: z.boolean().nullish(),
 });
 export type SettingsChange = z.infer<typeof SettingsChange>;
+/** As it is asked for: what nobody knows is refused, so that a mistyped name changes nothing in silence. */
+export const SettingsWanted = SettingsChange.strict();

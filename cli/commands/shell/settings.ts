@@ -1,5 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
-import { SettingsChange, type EffectiveSettings } from "../../../runtime/domain/index.js";
+import { SettingsWanted, type EffectiveSettings, type SettingsChange } from "../../../runtime/domain/index.js";
 import { printJson } from "../../output/json.js";
 import { bytes } from "../../output/units.js";
 import type { Client } from "../session/client.js";
@@ -68,7 +68,7 @@ function collect(text: string, before: SettingsChange): SettingsChange {
   if (!setting) throw new InvalidArgumentError(`there are the settings ${Object.keys(NAMES).join(", ")}.`);
   if (value === undefined) throw new InvalidArgumentError(`say what it is to be, as ${name}=VALUE.`);
   const wanted = value === "default" ? null : read(setting, value);
-  const parsed = SettingsChange.safeParse({ [setting.key]: wanted });
+  const parsed = SettingsWanted.safeParse({ [setting.key]: wanted });
   if (!parsed.success)
     throw new InvalidArgumentError(`${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
   return { ...before, ...parsed.data };

@@ -12,6 +12,8 @@ import {
   SessionId,
   SessionName,
   SettingsChange,
+  SettingsWanted,
+  WantedLimits,
   Timestamp,
   WantedPort,
 } from "../../domain/index.js";
@@ -50,7 +52,7 @@ export const OPS = {
       port: WantedPort.default(0),
       protocol: z.enum(["tcp", "udp"]).default("tcp"),
       dns_name: DnsName.nullable().default(null),
-      limits: Limits.default({}),
+      limits: WantedLimits.default({}),
       public: z.boolean().default(false),
       docker: z.boolean().default(false),
       start: z.boolean().default(false),
@@ -74,7 +76,7 @@ export const OPS = {
       public: z.boolean().optional(),
       limits: z
         .object({
-          cpus: Limits.shape.cpus.nullable(),
+          cpus: WantedLimits.shape.cpus.nullable(),
           memory_bytes: Limits.shape.memory_bytes.nullable(),
           pids: Limits.shape.pids.nullable(),
           disk_bytes: Limits.shape.disk_bytes.nullable(),
@@ -97,7 +99,7 @@ export const OPS = {
     result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
   },
   "settings-set": {
-    params: z.object({ changes: SettingsChange }),
+    params: z.object({ changes: SettingsWanted }),
     result: z.object({ effective: EffectiveSettings, changes: SettingsChange }),
   },
   capacity: { params: z.object({}), result: Capacity },
