@@ -142,6 +142,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   });
   await capacity.begin();
   diskUse.start();
+  const forget = (id: SessionId): Promise<void> => activity.close(id);
   const pulse = new DockerPulse(docker, clock);
   const counts = new AttachCounts();
   const sessions = new Sessions({
@@ -156,7 +157,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     detachAll: (id) => detachAll(docker, settings, id),
     boot,
     activity: (id, startedAt) => activity.of(id, startedAt),
-    forget: (id) => activity.close(id),
+    forget,
     journal,
     pulse,
     refuseNew: () => live.refuseNew(),
@@ -214,6 +215,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       refuseNew: () => live.refuseNew(),
       admit: async (session) => (await containers.admit(session))[Symbol.dispose](),
       sync: syncFileSystem,
+      forget,
       clock,
       log,
     }),

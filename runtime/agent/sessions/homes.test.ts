@@ -40,6 +40,18 @@ describe("Homes", () => {
     expect(readdirSync(root).sort()).toEqual([".skel", id].sort());
   });
 
+  test("make a home of its own from a skel that is a link", async () => {
+    mkdirSync(join(root, "elsewhere"), { mode: 0o755 });
+    writeFileSync(join(root, "elsewhere/file"), "text");
+    symlinkSync("elsewhere", join(root, ".skel"));
+    const id = newSessionId();
+    await homes.prepare(id);
+    await homes.settle(id);
+    expect(lstatSync(homes.path(id)).isDirectory()).toBe(true);
+    expect(readFileSync(join(homes.path(id), "file"), "utf8")).toBe("text");
+    expect(lstatSync(join(root, "elsewhere")).mode & 0o777).toBe(0o755);
+  });
+
   test("make an empty home when there is no skel", async () => {
     const id = newSessionId();
     await homes.prepare(id);

@@ -1,4 +1,4 @@
-import { chmod, cp, lchown, lstat, mkdir, open, readdir, rename, rm } from "node:fs/promises";
+import { chmod, cp, lchown, lstat, mkdir, open, readdir, realpath, rename, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { ConvocateError, SessionId } from "../../domain/index.js";
 import { isMissing, syncFolder, unwritable } from "../../protocol/files.js";
@@ -180,8 +180,10 @@ export class Homes {
   }
 
   async #fromSkel(path: string): Promise<void> {
-    const skel = join(this.#root, ".skel");
-    if (await exists(skel)) {
+    const named = join(this.#root, ".skel");
+    if (await exists(named)) {
+      // A link to it is as good; copied as one, every session's home would be that link.
+      const skel = await realpath(named);
       await cp(skel, path, {
         recursive: true,
         verbatimSymlinks: true,

@@ -52,6 +52,13 @@ describe("edit", () => {
     expect((await rig.sessions.create(createParams({ port: -1 }))).port).toBe(1001);
   });
 
+  test("gives a killed session's former port to another", async () => {
+    const { id } = await rig.sessions.create(createParams({ port: 1001, start: true }));
+    await rig.sessions.edit(edit(id, { port: 1005 }));
+    await rig.sessions.kill(id);
+    expect((await rig.sessions.create(createParams({ port: 1001 }))).port).toBe(1001);
+  });
+
   test("refuses a port or a name that another has, also one that is promised at the same moment", async () => {
     const [a, b] = [await rig.sessions.create(createParams()), await rig.sessions.create(createParams())];
     const refused = async (...race: Promise<unknown>[]): Promise<unknown[]> =>

@@ -141,6 +141,8 @@ export class Sessions {
       // A disk that is full keeps nobody from stopping a session; the error then says what was not noted.
       const noted = await settled(this.#with.store.update(id, { runs_in_boot: null }));
       if (state?.running) await this.#with.containers.stop(id);
+      // The port of a container that is down is anybody's, where an edit gave the session another one.
+      await settled(this.#with.store.update(id, { published: null }));
       if (noted.status === "rejected") throw noted.reason;
     });
     return await this.get(id);

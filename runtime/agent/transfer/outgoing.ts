@@ -32,6 +32,8 @@ export interface OutgoingOptions {
   locks: Locks;
   events: EventSink;
   owner: Pick<AgentSettings, "uid" | "gid">;
+  /** A session's container is gone for good, and nothing that was made for it is needed any more. */
+  forget?: (id: SessionId) => Promise<void>;
   clock: Clock;
   log: Log;
   /** How long the peer may do nothing; for tests. */
@@ -223,6 +225,7 @@ export class Outgoing {
       if (!session) return { state: "gone" };
       if (!this.#movedBy(id, transferId)) return { state: "kept" };
       await containers.remove(id);
+      await this.#with.forget?.(id);
       await homes.setAside(id);
       await store.remove(id);
       tellDeleted(events, session, session.transfer?.state === "moved" ? { moved_to: session.transfer.to } : {});
