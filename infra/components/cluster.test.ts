@@ -130,7 +130,9 @@ describe("a shell host and two agents", () => {
       "22/tcp",
       "223/tcp",
       "514/tcp",
-      "53",
+      ...["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.0.2.11", "192.0.2.12", "192.168.0.0/16"].map(
+        (from) => `53 from ${from}`,
+      ),
     ]);
     expect(declared.find(({ name }) => name === "agent-1/firewall")?.inputs.allow).toEqual(["22/tcp", "222/tcp"]);
   });
@@ -169,7 +171,7 @@ test("a machine that is shell and agent has packages, user, runtime and firewall
     "222/tcp",
     "223/tcp",
     "514/tcp",
-    "53",
+    ...["10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16"].map((from) => `53 from ${from}`),
   ]);
   expect(textOf("shell/packages")).toContain("docker.io");
   expect(textOf("shell/packages")).toContain("dnsmasq");

@@ -7,6 +7,7 @@ import type { Common } from "./common.js";
 import type { HooksOf } from "./hooks.js";
 import { SessionImage } from "./session-image.js";
 import { ShellHost } from "./shell-host.js";
+import { dnsRules } from "./texts/dns-rules.js";
 import { LOG_PORT } from "./texts/rsyslog.js";
 
 export interface ClusterArgs {
@@ -34,7 +35,7 @@ export class Cluster extends pulumi.ComponentResource {
     const shellBase = this.#base(shell, common, own.length > 0 ? ["shell", "agent"] : ["shell"], [
       `${shell.statusPort}/tcp`,
       `${LOG_PORT}/tcp`,
-      "53",
+      ...dnsRules(inventory),
       ...own.map((agent) => `${agent.agentPort}/tcp`),
     ]);
     const authority = new CertificateAuthority(

@@ -2,7 +2,7 @@ import { describe, expect, test } from "@jest/globals";
 import { mergeDaemonFile, parseDaemon } from "./docker.js";
 import { parseFacts } from "./facts.js";
 import { ABSOLUTE_PATH, normalMode, parseLook, writeInput } from "./files.js";
-import { parseFirewall } from "./firewall.js";
+import { allowArgv, deleteArgv, parseFirewall, RULE } from "./firewall.js";
 import { parseImage } from "./image.js";
 import { parseKeyPair } from "./keys.js";
 import { installArgv, missing, PACKAGE_SPEC, parsePolicy, parseQuery } from "./packages.js";
@@ -156,19 +156,31 @@ describe("docker", () => {
   });
 });
 
-test("only rules that let anybody in count as open ports", () => {
+test("rules are read back as they were asked for, and others' are none of ours", () => {
   const found = parseFirewall(`active
 ---
 ### tuple ### allow tcp 22 0.0.0.0/0 any 0.0.0.0/0 in
 ### tuple ### allow any 53 0.0.0.0/0 any 0.0.0.0/0 in comment=636f6e
 ### tuple ### deny tcp 23 0.0.0.0/0 any 0.0.0.0/0 in
 ### tuple ### allow tcp 222 0.0.0.0/0 any 10.0.0.0/8 in
+### tuple ### allow any 53 0.0.0.0/0 any 192.0.2.11 in comment=636f6e
+### tuple ### allow tcp 80 10.9.0.1 any 0.0.0.0/0 in
 ### tuple ### allow tcp 25 0.0.0.0/0 any 0.0.0.0/0 out
+### tuple ### allow tcp 22 ::/0 any ::/0 in
+### tuple ### allow any 53 ::/0 any fc00::/7 in
 ---
 22
 2200
 `);
-  expect(found).toEqual({ active: true, allowed: ["22/tcp", "53"], sshPorts: [22, 2200] });
+  expect(found).toEqual({
+    active: true,
+    allowed: ["22/tcp", "53", "222/tcp from 10.0.0.0/8", "53 from 192.0.2.11", "53 from fc00::/7"],
+    sshPorts: [22, 2200],
+  });
+  for (const rule of found.allowed) expect(rule).toMatch(RULE);
+  expect(allowArgv("22/tcp")).toEqual(["ufw", "allow", "22/tcp", "comment", "convocate"]);
+  expect(allowArgv("53 from 10.0.0.0/8").join(" ")).toBe("ufw allow from 10.0.0.0/8 to any port 53 comment convocate");
+  expect(deleteArgv("222/tcp from ::1").join(" ")).toBe("ufw --force delete allow from ::1 to any port 222 proto tcp");
 });
 
 test("a unit's words are read by name, whatever their order, and others are handed on", () => {

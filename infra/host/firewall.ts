@@ -1,18 +1,26 @@
 import type { Connection } from "../connection/types.js";
 import { runScript, withSignal } from "./script.js";
 
-/** `22/tcp`, `53` for both protocols. */
-export const RULE = /^\d{1,5}(\/(tcp|udp))?$/;
+/** `22/tcp`, `53` for both protocols; to anybody, or `53 from 10.0.0.0/8`, an address or a network. */
+export const RULE = /^\d{1,5}(\/(tcp|udp))?( from [0-9a-f.:]+(\/\d{1,3})?)?$/;
 
-const allowArgv = (rule: string): string[] => ["ufw", "allow", rule, "comment", "convocate"];
-export const deleteArgv = (rule: string): string[] => ["ufw", "--force", "delete", "allow", rule];
+/** A rule in ufw's words (ufw(8), simple and extended syntax). */
+function allowing(rule: string): string[] {
+  const [open = "", from] = rule.split(" from ");
+  if (from === undefined) return ["allow", open];
+  const [port = "", protocol] = open.split("/");
+  return ["allow", "from", from, "to", "any", "port", port, ...(protocol === undefined ? [] : ["proto", protocol])];
+}
+
+export const allowArgv = (rule: string): string[] => ["ufw", ...allowing(rule), "comment", "convocate"];
+export const deleteArgv = (rule: string): string[] => ["ufw", "--force", "delete", ...allowing(rule)];
 export const disableArgv = (): string[] => ["ufw", "--force", "disable"];
 const enableArgv = (): string[] => ["ufw", "--force", "enable"];
 
 export interface FirewallFound {
   /** ufw says so, and the kernel has its chains. */
   active: boolean;
-  /** Ports open to anybody, as RULE. */
+  /** What is open, to anybody or to some, as RULE. */
   allowed: string[];
   /** Ports that sshd listens on; they must be open before the firewall goes up. */
   sshPorts: number[];
@@ -25,7 +33,7 @@ export interface FirewallFound {
 const READ = `
 if grep -qs '^ENABLED=yes' /etc/ufw/ufw.conf && iptables -S ufw-user-input >/dev/null 2>&1; then echo active; else echo inactive; fi
 echo ---
-grep -s '^### tuple ### ' /etc/ufw/user.rules || :
+grep -hs '^### tuple ### ' /etc/ufw/user.rules /etc/ufw/user6.rules || :
 echo ---
 if [ "$1" = sshd ]; then sshd -T 2>/dev/null | sed -n 's/^port //p'; fi`;
 
@@ -35,9 +43,11 @@ export function parseFirewall(stdout: string): FirewallFound {
   const allowed: string[] = [];
   for (const line of tuples.split("\n")) {
     const [action, protocol, port, to, fromPort, from, direction] = line.replace("### tuple ### ", "").split(" ");
-    if (action !== "allow" || !port || to !== "0.0.0.0/0" || fromPort !== "any" || from !== "0.0.0.0/0") continue;
-    if (direction !== "in") continue;
-    allowed.push(protocol === "any" ? port : `${port}/${protocol}`);
+    if (action !== "allow" || !port || fromPort !== "any" || direction !== "in") continue;
+    const open = protocol === "any" ? port : `${port}/${protocol}`;
+    // What is open to anybody has a line in each file; of the two, IPv4's tells.
+    if (to === "0.0.0.0/0") allowed.push(from === to ? open : `${open} from ${from}`);
+    if (to === "::/0" && from !== to) allowed.push(`${open} from ${from}`);
   }
   return {
     active: state.trim() === "active",
