@@ -8,6 +8,7 @@ import {
   authorityProblem,
   daysLeft,
   isIssuedBy,
+  isWorthRenewing,
   newAuthority,
   newCertificate,
   type IssuedCertificate,
@@ -76,6 +77,18 @@ test("an authority from elsewhere signs what openssl takes, also one that names 
     join(dir, "issued.crt"),
   ];
   expect(execFileSync("openssl", argv, { encoding: "utf8" })).toContain("OK");
+}, 60_000);
+
+test("no certificate is good for longer than its authority, and none is made anew for nothing", async () => {
+  const short = byOpenssl("short", { days: 30 });
+  const issued = await newCertificate(short, "agent-1", "client", BITS);
+  expect(new X509Certificate(issued.certPem).validTo).toBe(new X509Certificate(short.certPem).validTo);
+  expect(isWorthRenewing(issued.certPem, short.certPem, Date.now(), 60)).toBe(false);
+  const year = await newCertificate(authority, "agent-1", "client", BITS);
+  expect(isWorthRenewing(year.certPem, authority.certPem, Date.now(), 60)).toBe(false);
+  expect(isWorthRenewing(year.certPem, authority.certPem, Date.now() + 310 * 86_400_000, 60)).toBe(true);
+  // As an earlier release made them.
+  expect(isWorthRenewing(year.certPem, short.certPem, Date.now(), 60)).toBe(true);
 }, 60_000);
 
 test("an authority from elsewhere that will not do is told why", () => {

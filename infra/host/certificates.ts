@@ -51,7 +51,7 @@ export async function newAuthority(commonName: string, keyBits = KEY_BITS): Prom
 }
 
 /**
- * A certificate for one name and one use, a year long (SPEC 8.4). Its CN is its only SAN: rsyslog's gtls driver takes
+ * A certificate for one name and one use, a year long (SPEC 8.4) or as long as the authority's own. Its CN is its only SAN: rsyslog's gtls driver takes
  * either for the peer's name.
  */
 export async function newCertificate(
@@ -63,6 +63,8 @@ export async function newCertificate(
   const issuer = forge.pki.certificateFromPem(authority.certPem);
   const { publicPem, keyPem } = await newKey(keyBits);
   const cert = certificate(publicPem, commonName, 365);
+  // None is good for longer than its issuer, and one that said so would be believed.
+  if (issuer.validity.notAfter < cert.validity.notAfter) cert.validity.notAfter = issuer.validity.notAfter;
   cert.setIssuer(issuer.subject.attributes);
   cert.setExtensions([
     { name: "basicConstraints", cA: false },
@@ -122,6 +124,15 @@ const unixLines = (pem: string): string => pem.replaceAll("\r\n", "\n");
 /** Whole days until the certificate ends; negative when it has. */
 export function daysLeft(certPem: string, nowMs: number): number {
   return Math.floor((Date.parse(new X509Certificate(certPem).validTo) - nowMs) / DAY_MS);
+}
+
+/** Whether a new certificate of the authority would be good for longer than this one, or this one claims to outlive it. */
+export function isWorthRenewing(certPem: string, authorityPem: string, nowMs: number, renewDays: number): boolean {
+  const [ends, last] = [certPem, authorityPem].map((pem) => Date.parse(new X509Certificate(pem).validTo)) as [
+    number,
+    number,
+  ];
+  return ends > last || (ends < last && daysLeft(certPem, nowMs) < renewDays);
 }
 
 /** True when the authority's key signed the certificate. */

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { z } from "zod";
-import { daysLeft, isIssuedBy, newCertificate, type IssuedCertificate } from "../../host/certificates.js";
+import { isIssuedBy, isWorthRenewing, newCertificate, type IssuedCertificate } from "../../host/certificates.js";
 import { RENEW_DAYS } from "../certificate-authority/lifecycle.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { change, compare } from "../shared.js";
@@ -22,7 +22,7 @@ export const certificate: Lifecycle<Inputs, State> = {
   diff: (state, inputs) => [
     ...compare<Pick<Inputs, "commonName" | "usage">>(state, inputs, ["commonName", "usage"]),
     ...(isIssuedBy(state.certPem, inputs.authority.certPem) ? [] : [change("authority")]),
-    ...(daysLeft(state.certPem, Date.now()) >= RENEW_DAYS ? [] : [change("notAfter")]),
+    ...(isWorthRenewing(state.certPem, inputs.authority.certPem, Date.now(), RENEW_DAYS) ? [change("notAfter")] : []),
   ],
   async create(inputs) {
     const { authority, commonName, usage } = inputs;
