@@ -69,7 +69,7 @@ export async function foreignAuthority(cluster: TestCluster): Promise<string> {
   return await cluster.lab.sh("agent-1", `${IN_A_FOLDER}; ${make}`);
 }
 
-/** A client's certificate and key in one PEM, for `days` from now; less than 0 is one that has expired. */
+/** A client's certificate and key in one PEM, for `days` from now; with 0 it has expired once this second is over. */
 export async function issue(cluster: TestCluster, authority: string, name: string, days: number): Promise<string> {
   const request = `openssl req -new ${KEY} -subj '/CN=${name}' -addext 'subjectAltName=DNS:${name}' -addext extendedKeyUsage=clientAuth`;
   const sign = `openssl x509 -req -CA ca -CAkey ca -CAcreateserial -days ${days} -copy_extensions copy -out cert`;
