@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { eventually } from "../../test/support/eventually.js";
@@ -13,7 +14,10 @@ import { silentLog } from "../protocol/log.js";
 
 let rig: SessionsRig;
 let clock: ManualClock;
-let handlers: Required<Omit<RpcHandlers, "export" | "import">>;
+let handlers: Required<RpcHandlers>;
+
+/** As a part of the agent that waits for Docker. */
+const hangs = (): Promise<never> => new Promise(() => undefined);
 
 beforeEach(async () => {
   clock = new ManualClock();
@@ -26,7 +30,7 @@ beforeEach(async () => {
     sessions: rig.sessions,
     settings: await LiveSettings.open(AgentSettings.parse({ name: "a" }), `${rig.root}/none.json`, silentLog),
     capacity: { now: () => new Promise(() => undefined) },
-    transfers: { handlers: {} },
+    transfers: { handlers: { export: hangs, import: hangs } },
     screen: () => new Promise(() => undefined),
     deadlines: new Deadlines(new DockerPulse(rig.docker, clock), clock),
     currentImage: () => rig.image,
@@ -60,6 +64,8 @@ test("with a Docker that hangs every operation that needs it is told so within 1
     ["delete", handlers.delete({ id: third.id })],
     ["create", handlers.create(createParams({ start: true }))],
     ["capacity", handlers.capacity({})],
+    ["export", handlers.export({ id, phase: "look" })],
+    ["import", handlers.import({ id, phase: "activate", transfer_id: randomUUID() })],
   ];
   const all = await settled(Promise.allSettled(operations.map(([, work]) => work)));
   expect(all.afterMs).toBeLessThan(10_000);

@@ -21,8 +21,8 @@ export class Deadlines {
   }
 
   /** For what needs Docker: TIMEOUT when it hangs, whatever the operation was doing, or when the time is over. */
-  async withDocker<T>(op: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    return await this.within(op, OPERATION_MS, (over) =>
+  async withDocker<T>(op: string, work: (signal: AbortSignal) => Promise<T>, limitMs = OPERATION_MS): Promise<T> {
+    return await this.within(op, limitMs, (over) =>
       this.#pulse.guard(op, OPERATION_PATIENCE_MS, (hung) => work(AbortSignal.any([over, hung]))),
     );
   }

@@ -57,7 +57,9 @@ export function rpcHandlers(parts: {
       sessions.find(id);
       return { lines: await deadlines.withDocker("screen", () => screen(id, { styled })) };
     },
-    ...transfers.handlers,
+    // What they may wait for is a home to be walked or removed, and Docker.
+    export: (params) => deadlines.withDocker("export", () => transfers.handlers.export(params), COPY_MS),
+    import: (params) => deadlines.withDocker("import", () => transfers.handlers.import(params), COPY_MS),
     "settings-get": async () => ({ effective: settings.effective(), changes: settings.changes() }),
     "settings-set": async ({ changes }) => {
       await settings.change(changes);

@@ -1,10 +1,10 @@
-import { ConvocateError, agentPaths, toConvocateError, type Session, type SessionId } from "../domain/index.js";
+import { ConvocateError, agentPaths, toConvocateError, type Session } from "../domain/index.js";
 import type { Log } from "../protocol/log.js";
 import { isAttach } from "./attach/tmux.js";
 import { HostCgroups } from "./capacity/cgroups.js";
 import { systemClock } from "./clock.js";
 import { readCurrentImage, readIdentity, type AgentPaths } from "./config.js";
-import { Containers } from "./containers/containers.js";
+import { Containers, type Found } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { ContainerState, DockerEngine } from "./containers/engine.js";
 import { Homes } from "./sessions/homes.js";
@@ -33,17 +33,18 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
   const lockFiles = new LockFiles(paths.locks, log);
   const locks = new Locks(systemClock, LOCK_WAIT_MS, lockFiles);
   for (const record of await lockFiles.read()) locks.leave(record);
-  let states = new Map<SessionId, ContainerState>();
+  let found: Found = { states: new Map(), untold: new Map() };
   let problem: string | null = null;
   try {
-    states = await containers.all();
+    found = await containers.all();
   } catch (error) {
     problem = toConvocateError(error).message;
   }
   return Promise.all(
     store.all().map(async (metadata) => {
-      const container = states.get(metadata.id) ?? null;
-      const known: ContainerKnowledge = problem === null ? { container } : { error: problem };
+      const container = found.states.get(metadata.id) ?? null;
+      const why = problem ?? found.untold.get(metadata.id)?.message;
+      const known: ContainerKnowledge = why === undefined ? { container } : { error: why };
       return sessionView(agentId, metadata, known, locks.holder(metadata.id), await attaches(docker, container));
     }),
   );

@@ -54,7 +54,7 @@ import { Transfers } from "./transfer/transfers.js";
 
 /** How long the last events may take to reach the shell when the agent stops. */
 const FAREWELL_MS = 1_000;
-/** How long operations in flight may take to end when the agent stops; less than systemd's patience. */
+/** How long all that is under way may take to end when the agent stops; less than systemd's patience (TimeoutStopSec). */
 const SETTLE_MS = 12_000;
 const PEER_CHECK_MS = 5_000;
 
@@ -90,6 +90,15 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     cgroups = new HostCgroups(),
   } = options;
   await using started = new AsyncDisposableStack();
+  let stopsAt: number | null = null;
+  /** For what waits for Docker: whatever hangs there, the agent ends in time, and what it leaves is as after a crash. */
+  const inTime = async (end: Promise<unknown>): Promise<void> => {
+    stopsAt ??= clock.now() + SETTLE_MS;
+    const over = new AbortController();
+    const late = clock.sleep(Math.max(0, stopsAt - clock.now()), over.signal).catch(() => undefined);
+    await Promise.race([end, late]);
+    over.abort();
+  };
   const { agentId, settings } = await readIdentity(paths);
   const live = await LiveSettings.open(settings, paths.settingsChange, log);
   const upSince = clock.now();
@@ -111,7 +120,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   await recover({ store, homes, lockFiles, locks, events, clock, log });
   await adoptAtStart(settings, { store, locks, events, log });
   // Last of all: an operation that is in flight ends before what it uses is closed, and leaves no lock.
-  started.defer(() => locks.settled(SETTLE_MS));
+  started.defer(() => inTime(locks.settled(SETTLE_MS)));
   const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));
   await activity.reopen((id) => store.get(id) !== undefined);
   const diskUse = started.use(new DiskUse({ homes: () => store.all().map(({ id }) => homes.path(id)), clock, log }));
@@ -162,27 +171,28 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     pulse,
     refuseNew: () => live.refuseNew(),
   });
-  const afterBoot = started.use(
-    new AfterBoot({
-      boot,
-      store,
-      state: (id) => containers.state(id),
-      start: (id) => sessions.startAfterBoot(id),
-      clock,
-      log,
-    }),
-  );
+  const afterBoot = new AfterBoot({
+    boot,
+    store,
+    state: (id) => containers.state(id),
+    start: (id) => sessions.startAfterBoot(id),
+    clock,
+    log,
+  });
+  started.defer(() => inTime(afterBoot[Symbol.asyncDispose]()));
 
   events.emit("agent.started", null, { name: settings.name, release: RELEASE, image: currentImage() });
   const onEnd = (id: SessionId): void => afterBoot.ended(id);
-  const watch = started.use(new DockerWatch({ docker, containers, spool, clock, log, onEnd }));
+  const watch = new DockerWatch({ docker, containers, spool, clock, log, onEnd });
+  const imageWatch = new ImageWatch({ docker, spool, clock, log });
   watch.start();
-  started.use(new ImageWatch({ docker, spool, clock, log })).start();
+  imageWatch.start();
+  started.defer(() => inTime(Promise.all([watch[Symbol.asyncDispose](), imageWatch[Symbol.asyncDispose]()])));
   const over = new AbortController();
   const takenOver = takeOver({ docker, containers, activity, afterBoot, processes, clock, log }, over.signal);
   started.defer(async () => {
     over.abort();
-    await takenOver;
+    await inTime(takenOver);
   });
 
   const peers = new PeerWatch(events, clock);
@@ -202,24 +212,23 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     touch: (id) => sessions.touch(id),
   });
   const attaches = new Set<Promise<void>>();
-  const transfers = started.use(
-    new Transfers({
-      store,
-      records: await TransferRecords.open(paths.transfers, log),
-      sessions,
-      homes,
-      containers,
-      locks,
-      events,
-      owner: settings,
-      refuseNew: () => live.refuseNew(),
-      admit: async (session) => (await containers.admit(session))[Symbol.dispose](),
-      sync: syncFileSystem,
-      forget,
-      clock,
-      log,
-    }),
-  );
+  const transfers = new Transfers({
+    store,
+    records: await TransferRecords.open(paths.transfers, log),
+    sessions,
+    homes,
+    containers,
+    locks,
+    events,
+    owner: settings,
+    refuseNew: () => live.refuseNew(),
+    admit: async (session) => (await containers.admit(session))[Symbol.dispose](),
+    sync: syncFileSystem,
+    forget,
+    clock,
+    log,
+  });
+  started.defer(() => inTime(transfers[Symbol.asyncDispose]()));
   await transfers.start();
   const handlers = rpcHandlers({
     agentId,

@@ -36,6 +36,8 @@ export class FakeDocker implements DockerEngine {
   beforeStart: () => Promise<void> = async () => undefined;
   /** Holds `stop` back until it resolves. */
   beforeStop: () => Promise<void> = async () => undefined;
+  /** Called before each `inspect`: throws or hangs for one container of which Docker cannot tell. */
+  beforeInspect: (name: string) => Promise<void> = async () => undefined;
   /** What `run` answers; `true` of busybox by default. */
   onRun: (request: ExecRequest) => { exitCode: number; output: string } = () => ({ exitCode: 0, output: "" });
   readonly #events = new Broadcast<ContainerEvent>();
@@ -129,6 +131,7 @@ export class FakeDocker implements DockerEngine {
 
   async inspect(name: string): Promise<ContainerState | null> {
     await this.#up();
+    await this.beforeInspect(name);
     return this.#byName(name)?.state ?? null;
   }
 

@@ -41,12 +41,18 @@ export class AfterBoot implements AsyncDisposable {
     this.#with = options;
   }
 
-  /** Starts those that the host took down, two at a time, and notes which ended by themselves. Call once Docker answers. */
-  async resume(states: ReadonlyMap<SessionId, ContainerState>): Promise<void> {
+  /**
+   * Starts those that the host took down, two at a time, and notes which ended by themselves. Call once Docker answers, only
+   * `of` those sessions that it could tell of.
+   */
+  async resume(
+    states: ReadonlyMap<SessionId, ContainerState>,
+    of: (id: SessionId) => boolean = () => true,
+  ): Promise<void> {
     const { boot, store, log } = this.#with;
     const waiting: SessionId[] = [];
     for (const { id, runs_in_boot: ranIn } of store.all()) {
-      if (!ranIn || states.get(id)?.running) continue;
+      if (!ranIn || !of(id) || states.get(id)?.running) continue;
       // In this very boot: it ended while no agent looked.
       if (ranIn === boot) await store.update(id, { runs_in_boot: null });
       else waiting.push(id);

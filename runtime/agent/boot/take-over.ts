@@ -3,11 +3,14 @@ import type { Log } from "../../protocol/log.js";
 import type { Activity } from "../activity/activity.js";
 import { endLeftovers, type HostProcesses } from "../attach/end-client.js";
 import type { Clock } from "../clock.js";
-import type { Containers } from "../containers/containers.js";
-import type { ContainerState, DockerEngine } from "../containers/engine.js";
+import type { Containers, Found } from "../containers/containers.js";
+import { QUICK_MS } from "../containers/docker-errors.js";
+import type { DockerEngine } from "../containers/engine.js";
 import type { AfterBoot } from "./after-boot.js";
 
 const ASK_AGAIN_MS = 1_000;
+/** Until containers that Docker could not tell of are asked for again. */
+const ASK_LATER_MS = 30_000;
 /** A host that has just booted has much to do; what cannot be seen is asked for again after the others. */
 const TRIES = 3;
 /** Execs in running containers at a time. */
@@ -26,14 +29,37 @@ export interface TakeOverOptions {
 /**
  * What an agent that has just started does about the sessions it finds, as soon as Docker answers: it brings back what a
  * boot of the host ended, learns what each running session told meanwhile, and ends the attaches that an agent which was
- * killed left in the containers (their tmux clients would shrink everybody's window). Never rejects.
+ * killed left in the containers (their tmux clients would shrink everybody's window). One that Docker cannot tell of holds up
+ * no other: it is looked at later. Never rejects.
  */
 export async function takeOver(options: TakeOverOptions, signal: AbortSignal): Promise<void> {
-  const { docker, activity, afterBoot, processes, clock, log } = options;
-  const states = await whenDockerAnswers(options, signal);
-  if (!states) return;
+  const { clock, log } = options;
+  let of: (id: SessionId) => boolean = () => true;
+  let complained = false;
+  for (;;) {
+    const found = await whenDockerAnswers(options, signal);
+    if (!found) return;
+    const { states, untold } = found;
+    const asked = of;
+    await seeTo(options, states, (id) => asked(id) && !untold.has(id), signal);
+    const left = new Set([...untold.keys()].filter(asked));
+    if (left.size === 0) return;
+    if (!complained)
+      log.warn({ sessions: [...left] }, "Docker cannot tell of these sessions; asking again until it can");
+    complained = true;
+    of = (id) => left.has(id);
+    await clock.sleep(ASK_LATER_MS, signal).catch(() => undefined);
+  }
+}
+
+async function seeTo(
+  { docker, activity, afterBoot, processes, clock, log }: TakeOverOptions,
+  states: Found["states"],
+  of: (id: SessionId) => boolean,
+  signal: AbortSignal,
+): Promise<void> {
   const running = [...states]
-    .filter(([, state]) => state.running)
+    .filter(([id, state]) => of(id) && state.running)
     .map(([session, state]) => ({ session, state, tries: 0 }));
   let ended = 0;
   const look = async (): Promise<void> => {
@@ -48,7 +74,7 @@ export async function takeOver(options: TakeOverOptions, signal: AbortSignal): P
       }
     }
   };
-  const resumed = afterBoot.resume(states).catch((error: unknown) => {
+  const resumed = afterBoot.resume(states, of).catch((error: unknown) => {
     log.error({ error: String(error) }, "sessions that ran before the boot could not be started");
   });
   await Promise.all([resumed, ...Array.from({ length: AT_ONCE }, look)]);
@@ -59,11 +85,12 @@ export async function takeOver(options: TakeOverOptions, signal: AbortSignal): P
 async function whenDockerAnswers(
   { containers, clock, log }: TakeOverOptions,
   signal: AbortSignal,
-): Promise<Map<SessionId, ContainerState> | null> {
+): Promise<Found | null> {
   let complained = false;
   while (!signal.aborted) {
     try {
-      return await containers.all();
+      // A host that has just booted is slow: more patience than a list has.
+      return await containers.all(QUICK_MS);
     } catch (error) {
       if (!complained) log.warn({ error: String(error) }, "Docker does not answer yet; asking until it does");
       complained = true;

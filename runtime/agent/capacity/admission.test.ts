@@ -64,6 +64,19 @@ test("counts every container of the slice, also a stranger's, and none outside i
   expect(reserved).toBeDefined();
 });
 
+test("a running container that Docker cannot tell of counts with its session's limits, a stranger's with the baseline", async () => {
+  const one = session({ cpus: 6 });
+  known = [one];
+  const untold = { cgroupParent: null, cpus: null, memoryBytes: null };
+  running = [container({ name: containerName(one.id), ...untold }), container({ name: "stranger", ...untold })];
+  expect(await admission.pledged()).toMatchObject({
+    pledged: { cpus: 6.5, memory_bytes: 2 * GIB, disk_bytes: 10 * GIB },
+    sessions: 2,
+  });
+  using reserved = await admission.reserve(session({ cpus: 3.5 }));
+  expect(reserved).toBeDefined();
+});
+
 test("a reservation counts until it is given back, and once only when its container runs already", async () => {
   const one = session({ cpus: 6 });
   const reserved = await admission.reserve(one);

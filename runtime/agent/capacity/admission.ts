@@ -93,8 +93,13 @@ export class Admission {
     const [running, total] = await Promise.all([docker.running(), this.#with.total()]);
     const ours = new Map(sessions().map((session) => [containerName(session.id), session]));
     for (const container of running) {
-      if (!isInSlice(container.cgroupParent)) continue;
       const session = ours.get(container.name);
+      if (container.cgroupParent === null) {
+        // Docker cannot tell of it. What it may use is what its session says; one of nobody's counts as if it were in the slice.
+        live.set(container.name, this.#pledge(session ?? { limits: {} }));
+        continue;
+      }
+      if (!isInSlice(container.cgroupParent)) continue;
       const diskBytes = session ? this.#pledge(session).disk_bytes : settings().disk_bytes;
       live.set(container.name, pledgeOfContainer(container, settings(), diskBytes));
     }
@@ -109,8 +114,8 @@ export class Admission {
     return { total, pledged, sessions: { running: live.size, all: live.size + stopped } };
   }
 
-  #pledge(session: Candidate): Resources {
-    return pledgeOfSession(session.limits, this.#with.settings(), this.#with.diskUse(session.id));
+  #pledge({ id, limits }: { id?: SessionId; limits: Limits }): Resources {
+    return pledgeOfSession(limits, this.#with.settings(), id ? this.#with.diskUse(id) : 0);
   }
 
   /** One at a time, in order; a work that hangs gives its turn up after ADMISSION_MS, and so does who waits that long. */

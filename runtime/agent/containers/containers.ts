@@ -5,6 +5,7 @@ import type { Cgroups } from "../capacity/cgroups.js";
 import { isMissing } from "../../protocol/files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
+import { askEach, noAnswer } from "./ask-each.js";
 import type { ContainerSpec, ContainerState, DockerEngine } from "./engine.js";
 import { nameServers, sharedMounts } from "./mounts.js";
 import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec, type Mount } from "./spec.js";
@@ -14,8 +15,11 @@ export interface Admitted extends Disposable {
   readonly image: string;
 }
 
-/** How many `docker inspect` at a time. */
-const INSPECT_AT_ONCE = 8;
+/** Every session's container, and why Docker could not tell of some. A session that is in neither has none. */
+export interface Found {
+  states: Map<SessionId, ContainerState>;
+  untold: Map<SessionId, ConvocateError>;
+}
 
 /** The sessions' containers: what SPEC 6.4 says, in terms of sessions. */
 export class Containers {
@@ -28,6 +32,8 @@ export class Containers {
   readonly #openHooks: ((id: SessionId) => Promise<string>) | undefined;
   /** Details of containers, good until Docker tells of a change; empty while it cannot tell. */
   readonly #known = new Map<SessionId, ContainerState>();
+  /** Sessions that an earlier `all` still asks for: asking once more beside that would only wait again. */
+  readonly #late = new Set<SessionId>();
   /** Containers that Docker told are out of memory. */
   readonly #outOfMemory = new Set<string>();
   /** Docker reads it when it starts, so it stays while the event stream does. */
@@ -219,30 +225,43 @@ export class Containers {
     return { ...state, oomKills: Math.max(counted, this.#outOfMemory.has(state.id) ? 1 : 0) };
   }
 
-  /** Every session's container as it is now: one list, and an inspect of those that changed. */
-  async all(): Promise<Map<SessionId, ContainerState>> {
+  /**
+   * Every session's container as it is now: one list, and an inspect of those that changed. Rejects only when Docker does not
+   * list; `patienceMs` is for the inspects, all together.
+   */
+  async all(patienceMs?: number): Promise<Found> {
     const listed = await this.#docker.list();
-    const states = new Map<SessionId, ContainerState>();
-    const ask: { id: SessionId; known: ContainerState | null }[] = [];
+    const found: Found = { states: new Map(), untold: new Map() };
+    const ask: SessionId[] = [];
     for (const one of listed) {
       const id = SessionId.safeParse(one.session);
       if (!id.success) continue;
       const known = this.#known.get(id.data);
-      ask.push({ id: id.data, known: known?.id === one.id && known.running === one.running ? known : null });
+      if (known?.id === one.id && known.running === one.running) found.states.set(id.data, known);
+      else ask.push(id.data);
     }
-    const worker = async (): Promise<void> => {
-      for (let one = ask.pop(); one; one = ask.pop()) {
-        const { id, known } = one;
-        const before = this.#changes;
-        const state = known ?? (await this.#docker.inspect(containerName(id)));
-        if (!state) continue;
-        if (!known && this.#watched && this.#changes === before) this.#known.set(id, state);
-        states.set(id, await this.#withOomKills(state));
+    const asked = new Set<SessionId>();
+    const look = async (id: SessionId): Promise<ContainerState | null> => {
+      if (this.#late.has(id)) throw noAnswer();
+      const before = this.#changes;
+      asked.add(id);
+      try {
+        const state = await this.#docker.inspect(containerName(id));
+        if (state && this.#watched && this.#changes === before) this.#known.set(id, state);
+        return state;
+      } finally {
+        asked.delete(id);
+        this.#late.delete(id);
       }
     };
-    await Promise.all(Array.from({ length: INSPECT_AT_ONCE }, worker));
+    for (const [id, answer] of await askEach(ask, look, patienceMs)) {
+      if (answer instanceof ConvocateError) found.untold.set(id, answer);
+      else if (answer) found.states.set(id, answer);
+    }
+    for (const id of asked) this.#late.add(id);
+    for (const [id, state] of found.states) found.states.set(id, await this.#withOomKills(state));
     for (const id of this.#outOfMemory) if (!listed.some((one) => one.id === id)) this.#outOfMemory.delete(id);
-    return states;
+    return found;
   }
 }
 

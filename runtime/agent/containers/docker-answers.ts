@@ -31,6 +31,9 @@ export const ImageMessage = Message.transform(({ Action, Actor, timeNano }): Ima
   return { given, atMs: timeNano / 1e6 };
 });
 
+/** Docker's API has a slash before each name. */
+export const plainName = (name: string): string => name.replace(/^\//, "");
+
 /** A tag of `convocate`. */
 export const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);
 
@@ -39,7 +42,7 @@ export function limitsOf({ Name, HostConfig }: Docker.ContainerInspectInfo): Run
   const { NanoCpus = 0, CpuQuota = 0, CpuPeriod = 0, Memory = 0, CgroupParent = "" } = HostConfig;
   const cpus = NanoCpus > 0 ? NanoCpus / 1e9 : CpuQuota > 0 ? CpuQuota / (CpuPeriod || CPU_PERIOD_US) : null;
   return {
-    name: Name.replace(/^\//, ""),
+    name: plainName(Name),
     cgroupParent: CgroupParent,
     cpus,
     memoryBytes: Memory > 0 ? Memory : null,

@@ -1,8 +1,8 @@
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
 
-/** Docker answers most calls at once or not at all. */
-export const QUICK_MS = 15_000;
+/** Docker answers most calls at once or not at all; whoever waits for one is to be told within 10 s. */
+export const QUICK_MS = 8_000;
 
 /** What Docker's client threw, as an error that says what to do. */
 export function explain(what: string, socketPath: string, error: unknown): ConvocateError {

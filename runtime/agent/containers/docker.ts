@@ -3,7 +3,16 @@ import Docker from "dockerode";
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
 import { readLines } from "../../protocol/ndjson.js";
-import { ContainerMessage, ImageMessage, dockerTime, isSessionImage, limitsOf, unframe } from "./docker-answers.js";
+import { askEach } from "./ask-each.js";
+import {
+  ContainerMessage,
+  ImageMessage,
+  dockerTime,
+  isSessionImage,
+  limitsOf,
+  plainName,
+  unframe,
+} from "./docker-answers.js";
 import { QUICK_MS, explain, inTime, notRunning, statusOf, unless } from "./docker-errors.js";
 import {
   SESSION_IMAGE,
@@ -26,8 +35,6 @@ const MAX_OUTPUT_BYTES = 64 * 1024;
 /** Options of Docker's bridge driver (moby, libnetwork/drivers/bridge/labels.go). */
 const NETWORK_ICC = "com.docker.network.bridge.enable_icc";
 const NETWORK_BRIDGE = "com.docker.network.bridge.name";
-/** How many `docker inspect` at a time. */
-const INSPECT_AT_ONCE = 8;
 
 /** The real engine, over Docker's socket. */
 export class RealDocker implements DockerEngine {
@@ -178,18 +185,16 @@ export class RealDocker implements DockerEngine {
     const listed = await this.#ask("container list", () =>
       this.#docker.listContainers({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
     );
-    const found: RunningContainer[] = [];
-    const worker = async (): Promise<void> => {
-      for (let one = listed.pop(); one; one = listed.pop()) {
-        const id = one.Id;
-        const inspected = await this.#orNull("container inspect", () =>
-          this.#docker.getContainer(id).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
-        );
-        if (inspected) found.push(limitsOf(inspected));
-      }
-    };
-    await Promise.all(Array.from({ length: INSPECT_AT_ONCE }, worker));
-    return found;
+    const inspected = await askEach(listed, ({ Id }) =>
+      this.#orNull("container inspect", () =>
+        this.#docker.getContainer(Id).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
+      ),
+    );
+    return [...inspected].flatMap(([{ Names }, answer]) => {
+      // Null: it is gone since it was listed.
+      if (!(answer instanceof ConvocateError)) return answer ? [limitsOf(answer)] : [];
+      return [{ name: plainName(Names[0] ?? ""), cgroupParent: null, cpus: null, memoryBytes: null }];
+    });
   }
 
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {

@@ -28,8 +28,8 @@ export interface ContainerState {
 /** What a running container may use, by `docker inspect`; null where nothing limits it. */
 export interface RunningContainer {
   name: string;
-  /** As it was given: `convocate-sessions.slice`, or empty. */
-  cgroupParent: string;
+  /** As it was given: `convocate-sessions.slice`, or empty. Null where Docker cannot tell of this container, nor its limits. */
+  cgroupParent: string | null;
   /** Cores. */
   cpus: number | null;
   memoryBytes: number | null;
@@ -122,7 +122,7 @@ export interface DockerEngine {
   inspect(name: string): Promise<ContainerState | null>;
   /** All containers with the session label, running or not. */
   list(): Promise<ContainerListing[]>;
-  /** Every running container of this Docker, whoever started it. */
+  /** Every running container of this Docker, whoever started it; one that Docker cannot tell of keeps back no other. */
   running(): Promise<RunningContainer[]>;
   /** What happens to containers with the session label from now on; `onOpen` is called once Docker listens. Ends by throwing. */
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;

@@ -7,7 +7,7 @@ import { FakeCgroups, roomForAll } from "../../../test/agent/fake-cgroups.js";
 import { FakeDocker } from "../../../test/agent/fake-docker.js";
 import { AgentId, AgentSettings, ConvocateError, newSessionId, type SessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
-import { systemClock } from "../clock.js";
+import { systemClock, type Clock } from "../clock.js";
 import { Containers } from "../containers/containers.js";
 import { SESSION_LABEL } from "../containers/engine.js";
 import { containerName } from "../containers/spec.js";
@@ -24,7 +24,7 @@ let cgroups: FakeCgroups;
 let id: SessionId;
 let name: string;
 
-function startWatch(clock = systemClock): void {
+function startWatch(clock: Clock = systemClock): void {
   spool = new Spool({
     path: join(root, "spool.db"),
     agentId: AgentId.parse("abcd1234"),
@@ -133,7 +133,7 @@ describe("DockerWatch", () => {
     expect(await reported(2)).toEqual(["container.started", "container.oom"]);
     expect((await containers.state(id))?.oomKills).toBe(1);
     cgroups.kills.set(docker.containers.get(name)!.state.id, 7);
-    expect((await containers.all()).get(id)?.oomKills).toBe(7);
+    expect((await containers.all()).states.get(id)?.oomKills).toBe(7);
     docker.oom(name);
     docker.oom(name);
     docker.die(name, 1);
@@ -179,6 +179,25 @@ describe("DockerWatch", () => {
     expect(await reported(3)).toEqual(["container.started", "container.died null", "container.started"]);
     docker.die(name, 2);
     expect((await reported(4)).at(-1)).toBe("container.died 2");
+  });
+
+  test("one container that Docker cannot tell of keeps no other's events back, and is compared once Docker can", async () => {
+    await makeContainer();
+    await docker.start(name);
+    expect(await reported(1)).toEqual(["container.started"]);
+    await stopWatch();
+    const other = newSessionId();
+    await docker.create({ name: containerName(other), Image: "convocate:1", Labels: { [SESSION_LABEL]: other } });
+    docker.die(name, 3);
+    docker.beforeInspect = async (asked) => {
+      if (asked === name) throw new ConvocateError("DOCKER_ERROR", "RWLayer is unexpectedly nil");
+    };
+    startWatch({ ...systemClock, sleep: (ms, signal) => systemClock.sleep(Math.min(ms, 100), signal) });
+    await listening();
+    await docker.start(containerName(other));
+    expect(await reported(2)).toEqual(["container.started", "container.started"]);
+    docker.beforeInspect = async () => undefined;
+    expect((await reported(3)).at(-1)).toBe("container.died 3");
   });
 
   test("reports a session that runs when the spool is new, and none that is stopped", async () => {

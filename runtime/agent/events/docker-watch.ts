@@ -2,6 +2,7 @@ import { SessionId } from "../../domain/index.js";
 import type { Log } from "../../protocol/log.js";
 import type { Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
+import { QUICK_MS } from "../containers/docker-errors.js";
 import type { ContainerEvent, ContainerState, DockerEngine } from "../containers/engine.js";
 import { containerName } from "../containers/spec.js";
 import { followDocker } from "./follow.js";
@@ -9,6 +10,8 @@ import type { Observed, Spool } from "./spool.js";
 
 /** One report in this time for each container; its row says how often it happened. */
 const OOM_EVERY_MS = 10_000;
+/** Until what Docker could not tell of is asked for again. */
+const ASK_AGAIN_MS = 30_000;
 /** A container that ends this soon after it was sent SIGTERM was stopped. */
 const STOPPING_MS = 60_000;
 
@@ -28,6 +31,10 @@ export class DockerWatch implements AsyncDisposable {
   /** When a container was last reported as out of memory. */
   readonly #lastOom = new Map<string, number>();
   #observed = new Map<string, Observed>();
+  /** How often Docker's stream was opened. */
+  #gaps = 0;
+  /** Of which Docker told something since the last look at all. */
+  readonly #heardOf = new Set<SessionId>();
   #done: Promise<void> = Promise.resolve();
 
   constructor(options: {
@@ -54,7 +61,8 @@ export class DockerWatch implements AsyncDisposable {
       events: (signal, onOpen) => this.#docker.events(signal, onOpen),
       onOpen: () => {
         this.#containers.watched(true);
-        return this.#compare();
+        this.#gaps += 1;
+        return this.#compareAll();
       },
       onEvent: (event) => this.#heard(event),
       onClose: () => this.#containers.watched(false),
@@ -76,11 +84,36 @@ export class DockerWatch implements AsyncDisposable {
     await this.#done;
   }
 
-  async #compare(): Promise<void> {
-    const now = await this.#containers.all();
-    for (const id of new Set([...this.#observed.keys(), ...now.keys()])) {
-      const session = SessionId.safeParse(id);
-      if (session.success) this.#reconcile(session.data, now.get(session.data) ?? null);
+  async #compareAll(): Promise<void> {
+    const untold = await this.#compare(() => true);
+    if (untold.size > 0) void this.#compareLater(untold);
+  }
+
+  /** Compares those sessions; answers with those that Docker could not tell of. */
+  async #compare(of: (id: SessionId) => boolean): Promise<Set<SessionId>> {
+    this.#heardOf.clear();
+    const { states, untold } = await this.#containers.all(QUICK_MS);
+    for (const id of new Set([...this.#observed.keys(), ...states.keys()])) {
+      const session = SessionId.safeParse(id).data;
+      if (session && of(session) && !untold.has(session)) this.#reconcile(session, states.get(session) ?? null);
+    }
+    return new Set(untold.keys());
+  }
+
+  /** One container that Docker cannot tell of holds up no other's events: what became of it is looked for later. */
+  async #compareLater(untold: ReadonlySet<SessionId>): Promise<void> {
+    const { signal } = this.#stop;
+    const gap = this.#gaps;
+    for (let left = untold; left.size > 0;) {
+      await this.#clock.sleep(ASK_AGAIN_MS, signal).catch(() => undefined);
+      // After a gap all were compared anew.
+      if (signal.aborted || this.#gaps !== gap) return;
+      const before = left;
+      try {
+        left = await this.#compare((id) => !signal.aborted && before.has(id) && !this.#heardOf.has(id));
+      } catch {
+        // Docker is gone: a gap.
+      }
     }
   }
 
@@ -102,6 +135,7 @@ export class DockerWatch implements AsyncDisposable {
     const parsed = SessionId.safeParse(event.session);
     if (!parsed.success) return;
     const id = parsed.data;
+    this.#heardOf.add(id);
     this.#containers.changed(id);
     const before = this.#observed.get(id);
     const same = before?.containerId === event.containerId;

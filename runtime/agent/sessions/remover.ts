@@ -42,8 +42,9 @@ export class Remover {
         return;
       }
       hereOnly(session);
-      // Docker is asked before anything is done, so that one that does not answer costs nothing.
-      const container = await containers.state(id);
+      // Docker is asked before anything is done, so that one that hangs costs nothing: the signal tells. One container that
+      // it cannot tell of is removed by force all the same, and a Docker that refuses everything refuses that, too.
+      const container = await containers.state(id).catch(() => null);
       signal?.throwIfAborted();
       if (container?.running) await containers.stop(id);
       await step("stopped");

@@ -232,6 +232,24 @@ describe("kill, background and delete", () => {
     expect((await rig.sessions.create(createParams({ port: 7000 }))).port).toBe(7000);
   });
 
+  test("a session whose container Docker cannot tell of can be deleted, and by force restarted", async () => {
+    const [one, two] = [
+      await rig.sessions.create(createParams({ start: true })),
+      await rig.sessions.create(createParams({ start: true })),
+    ];
+    let broken = rig.docker.containers.get(containerName(two.id))?.state.id;
+    rig.docker.beforeInspect = async (name) => {
+      const { id } = rig.docker.containers.get(name)?.state ?? {};
+      if (name === containerName(one.id) || id === broken) throw new ConvocateError("DOCKER_ERROR", "RWLayer is nil");
+    };
+    await rig.sessions.delete(one.id);
+    expect([...rig.docker.containers.keys()]).toEqual([containerName(two.id)]);
+    await expect(rig.sessions.restart(two.id, false)).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+    expect((await rig.sessions.restart(two.id, true)).status.state).toBe("running");
+    broken = undefined;
+    expect(await rig.sessions.list()).toMatchObject([{ id: two.id, status: { state: "running" } }]);
+  });
+
   test("a delete that Docker refuses leaves the whole session", async () => {
     const { id } = await rig.sessions.create(createParams());
     rig.docker.down = new ConvocateError("DOCKER_ERROR", "Docker does not answer");
@@ -264,6 +282,39 @@ describe("list", () => {
     rig.docker.down = new ConvocateError("DOCKER_ERROR", "Docker does not answer");
     expect((await rig.sessions.list())[0]?.status).toEqual({ state: "error", message: "Docker does not answer" });
     expect((await rig.sessions.get(id)).status.state).toBe("error");
+  });
+
+  test("shows an error for the one container that Docker cannot tell of, and every other as it is", async () => {
+    const [broken, fine] = [
+      await rig.sessions.create(createParams({ start: true })),
+      await rig.sessions.create(createParams({ start: true })),
+    ];
+    const states = async (): Promise<(string | undefined)[]> => {
+      const listed = new Map((await rig.sessions.list()).map((one) => [one.id, one.status.state]));
+      return [listed.get(broken.id), listed.get(fine.id)];
+    };
+    rig.docker.beforeInspect = async (name) => {
+      if (name === containerName(broken.id)) throw new ConvocateError("DOCKER_ERROR", "RWLayer is unexpectedly nil");
+    };
+    expect(await states()).toEqual(["error", "running"]);
+    const shim = Promise.withResolvers<void>();
+    let asked = 0;
+    rig.docker.beforeInspect = async (name) => {
+      if (name !== containerName(broken.id)) return;
+      asked += 1;
+      await shim.promise;
+    };
+    const since = Date.now();
+    expect(await states()).toEqual(["error", "running"]);
+    expect(Date.now() - since).toBeLessThan(5_000);
+    // It is not asked again, nor waited for again, while the first question is open.
+    const again = Date.now();
+    expect(await states()).toEqual(["error", "running"]);
+    expect(Date.now() - again).toBeLessThan(1_000);
+    expect(asked).toBe(1);
+    shim.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(await states()).toEqual(["running", "running"]);
   });
 
   test("finds running sessions again after a restart of the agent", async () => {

@@ -79,8 +79,11 @@ export class Sessions {
     const { store, containers, pulse } = this.#with;
     let knowledge: (id: SessionId) => ContainerKnowledge;
     try {
-      const states = await pulse.guard("list", QUESTION_PATIENCE_MS, () => containers.all());
-      knowledge = (id) => ({ container: states.get(id) ?? null });
+      const { states, untold } = await pulse.guard("list", QUESTION_PATIENCE_MS, () => containers.all());
+      knowledge = (id) => {
+        const why = untold.get(id);
+        return why ? { error: why.message } : { container: states.get(id) ?? null };
+      };
     } catch (error) {
       const message = toConvocateError(error).message;
       knowledge = () => ({ error: message });
@@ -246,8 +249,12 @@ export class Sessions {
     const { containers, locks } = this.#with;
     await locks.run(id, "restart", async () => {
       const session = this.find(id);
-      // Asked first: a Docker that does not answer is found out before anything is done.
-      const state = await containers.state(id);
+      // Asked first: a Docker that does not answer is found out before anything is done. By force, one container that it
+      // cannot tell of is replaced all the same.
+      const state = await containers.state(id).catch((error: unknown) => {
+        if (!force) throw error;
+        return null;
+      });
       if (state?.running) {
         if (requestId !== null && session.restarted_by === requestId) return;
         if (!force) {

@@ -20,7 +20,7 @@ export class Transfers implements AsyncDisposable {
     this.#incoming = new Incoming(options);
   }
 
-  get handlers(): Pick<RpcHandlers, "export" | "import"> {
+  get handlers(): Pick<Required<RpcHandlers>, "export" | "import"> {
     return { export: (params) => this.#outgoing.answer(params), import: (params) => this.#incoming.answer(params) };
   }
 
