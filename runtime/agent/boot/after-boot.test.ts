@@ -10,6 +10,7 @@ let metadata: Map<SessionId, Metadata>;
 let states: Map<SessionId, ContainerState>;
 let started: SessionId[];
 let start: (id: SessionId) => Promise<void>;
+let update: (id: SessionId, change: Partial<Metadata>) => Promise<void>;
 let clock: ManualClock;
 let boot: AfterBoot;
 
@@ -29,13 +30,14 @@ beforeEach(() => {
   states = new Map();
   started = [];
   start = async (id) => void started.push(id);
+  update = async (id, change) => void metadata.set(id, { ...metadata.get(id)!, ...change });
   clock = new ManualClock();
   boot = new AfterBoot({
     boot: "this",
     store: {
       all: () => [...metadata.values()],
       get: (id) => metadata.get(id),
-      update: async (id, change) => void metadata.set(id, { ...metadata.get(id)!, ...change }),
+      update: (id, change) => update(id, change),
     },
     state: async (id) => states.get(id) ?? null,
     start: (id) => start(id),
@@ -55,6 +57,22 @@ describe("after a boot of the host", () => {
     await boot.resume(states);
     expect(started).toEqual([ran, ranWithoutContainer]);
     expect(metadata.get(ended)?.runs_in_boot).toBeNull();
+  });
+
+  test("one that an agent started and could not note as started goes on with its conversation", async () => {
+    const [ran, runs, never] = [session("before", false), session("this", true), session("before", null)];
+    for (const id of [ran, runs]) states.set(id, { ...states.get(id)!, startedAt: "2026-11-21T00:00:00Z" });
+    await boot.resume(states);
+    expect([ran, runs, never].map((id) => metadata.get(id)?.started_before ?? false)).toEqual([true, true, false]);
+    expect(started).toEqual([ran, never]);
+  });
+
+  test("one whose file cannot be written holds up no other", async () => {
+    const [full, ran] = [session("this", false), session("before", false)];
+    update = async () => Promise.reject(new ConvocateError("DISK_FULL", "no space"));
+    await boot.resume(states);
+    expect(started).toEqual([ran]);
+    expect(metadata.get(full)?.runs_in_boot).toBe("this");
   });
 
   test("at most two start at a time", async () => {

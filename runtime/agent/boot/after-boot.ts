@@ -17,7 +17,7 @@ export interface AfterBootOptions {
   store: {
     all(): Metadata[];
     get(id: SessionId): Metadata | undefined;
-    update(id: SessionId, change: { runs_in_boot: string | null }): Promise<void>;
+    update(id: SessionId, change: Partial<Pick<Metadata, "runs_in_boot" | "started_before">>): Promise<void>;
   };
   /** Null when the session has no container. */
   state: (id: SessionId) => Promise<ContainerState | null>;
@@ -42,8 +42,8 @@ export class AfterBoot implements AsyncDisposable {
   }
 
   /**
-   * Starts those that the host took down, two at a time, and notes which ended by themselves. Call once Docker answers, only
-   * `of` those sessions that it could tell of.
+   * Starts those that the host took down, two at a time, and notes which ended by themselves, and what a start that was cut
+   * off could not note. Call once Docker answers, only `of` those sessions that it could tell of.
    */
   async resume(
     states: ReadonlyMap<SessionId, ContainerState>,
@@ -51,10 +51,19 @@ export class AfterBoot implements AsyncDisposable {
   ): Promise<void> {
     const { boot, store, log } = this.#with;
     const waiting: SessionId[] = [];
-    for (const { id, runs_in_boot: ranIn } of store.all()) {
-      if (!ranIn || !of(id) || states.get(id)?.running) continue;
+    // What cannot be written of one keeps no other from being started.
+    const note = (id: SessionId, change: Parameters<typeof store.update>[1]): Promise<void> =>
+      store.update(id, change).catch((error: unknown) => {
+        log.error({ session: id, error: String(error) }, "cannot note how a session was found");
+      });
+    for (const { id, runs_in_boot: ranIn, started_before } of store.all()) {
+      if (!of(id)) continue;
+      const state = states.get(id);
+      // An agent that was killed as it started one could not note that any more: its conversation is there to go on with.
+      if (!started_before && state?.startedAt) await note(id, { started_before: true });
+      if (!ranIn || state?.running) continue;
       // In this very boot: it ended while no agent looked.
-      if (ranIn === boot) await store.update(id, { runs_in_boot: null });
+      if (ranIn === boot) await note(id, { runs_in_boot: null });
       else waiting.push(id);
     }
     if (waiting.length > 0)

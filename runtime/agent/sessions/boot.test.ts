@@ -30,6 +30,13 @@ describe("a session and its host's boots", () => {
     expect(rig.store.get(id)?.runs_in_boot).toBe("second");
   });
 
+  test("one whose former end was noted while its restart took long is started again all the same", async () => {
+    const id = await make();
+    rig.docker.beforeStart = () => rig.store.update(id, { runs_in_boot: null });
+    await rig.sessions.restart(id, true);
+    expect(rig.store.get(id)?.runs_in_boot).toBe("first");
+  });
+
   test("one that was killed, or never ran, is not", async () => {
     const killed = await make();
     await rig.sessions.kill(killed);

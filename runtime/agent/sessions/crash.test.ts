@@ -183,6 +183,34 @@ describe("an agent killed in the middle of a restart", () => {
   });
 });
 
+describe("an agent killed as a start has just worked", () => {
+  test("answers the same restart with what it started, and any other with SESSION_RUNNING", async () => {
+    const { id } = await rig.sessions.create(createParams());
+    await crashAfter("started", (sessions) => sessions.restart(id, false, "request-one"));
+    expect((await rig.sessions.restart(id, false, "request-one")).status.state).toBe("running");
+    expect(rig.docker.calls.filter((call) => call.startsWith("start "))).toHaveLength(1);
+    await expect(rig.sessions.restart(id, false, "request-two")).rejects.toMatchObject({ code: "SESSION_RUNNING" });
+  });
+
+  test("gives the port that its container holds to nobody else, also after an edit", async () => {
+    const { id } = await rig.sessions.create(createParams({ port: 8080 }));
+    await crashAfter("started", (sessions) => sessions.restart(id, false));
+    await rig.sessions.edit({ id, port: 8081 });
+    await expect(rig.sessions.create(createParams({ port: 8080 }))).rejects.toMatchObject({ code: "PORT_TAKEN" });
+    await rig.sessions.restart(id, true);
+    expect((await rig.sessions.create(createParams({ port: 8080 }))).port).toBe(8080);
+  });
+
+  test("a start that fails leaves what was noted of the one before", async () => {
+    const { id } = await rig.sessions.create(createParams({ start: true, port: 8080 }));
+    await rig.sessions.edit({ id, port: 8081 });
+    const before = rig.store.get(id);
+    rig.docker.beforeStart = () => Promise.reject(new ConvocateError("DOCKER_ERROR", "no"));
+    await expect(rig.sessions.restart(id, true, "request")).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+    expect(rig.store.get(id)).toEqual({ ...before, last_accessed_at: expect.any(String) });
+  });
+});
+
 describe("a step that fails", () => {
   const failAt = async (done: string): Promise<void> => {
     rig.step = async (step) => {

@@ -24,21 +24,26 @@ export class Starter {
   /** In a new container. `requestId` is of the restart that asked for it. */
   async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<void> {
     const { store, containers, step, boot = null } = this.#with;
-    const before = session.runs_in_boot ?? null;
+    const { port, protocol, runs_in_boot, published, restarted_by, restart_to_apply } = session;
+    // What is true once it runs is noted before: an agent that dies in between must know the port that is held, and the request
+    // that did it. One that finds it not running in this boot takes that for its end.
+    const noted = {
+      runs_in_boot: boot,
+      restart_to_apply: false,
+      published: port === 0 ? null : { port, protocol },
+      ...(requestId === null ? {} : { restarted_by: requestId }),
+    };
     try {
-      // Noted before it runs: an agent that dies in between finds it not running in this boot, and takes that for its end.
-      const ready = await Promise.allSettled([
-        store.update(session.id, { runs_in_boot: boot }),
-        containers.make(session, admitted),
-      ]);
+      const ready = await Promise.allSettled([store.update(session.id, noted), containers.make(session, admitted)]);
       for (const one of ready) if (one.status === "rejected") throw one.reason;
       await containers.run(session.id);
     } catch (error) {
-      await store.update(session.id, { runs_in_boot: before }).catch(() => undefined);
+      const before = { runs_in_boot: runs_in_boot ?? null, published, restarted_by, restart_to_apply };
+      await store.update(session.id, before).catch(() => undefined);
       throw error;
     }
     await step("started");
-    await this.#started(session, requestId);
+    await this.#started(session.id);
   }
 
   /** Finishes a start that a crash may have cut off: before the container ran, or after. */
@@ -47,20 +52,19 @@ export class Starter {
     const session = store.get(id);
     if (!session || session.started_before) return;
     if ((await containers.state(id))?.running) {
-      await this.#started(session, null);
+      await this.#started(id);
       return;
     }
     using admitted = await containers.admit(session);
     await this.start(session, admitted, null);
   }
 
-  async #started({ id, port, protocol }: Metadata, requestId: string | null): Promise<void> {
-    const { store, clock } = this.#with;
+  async #started(id: SessionId): Promise<void> {
+    const { store, clock, boot = null } = this.#with;
     await store.update(id, {
+      // Again: the end of the container before it may have been noted while this one was made.
+      runs_in_boot: boot,
       started_before: true,
-      restart_to_apply: false,
-      published: port === 0 ? null : { port, protocol },
-      ...(requestId === null ? {} : { restarted_by: requestId }),
       last_accessed_at: timestamp(clock),
     });
   }
