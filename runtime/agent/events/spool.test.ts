@@ -1,6 +1,7 @@
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { ManualClock } from "../../../test/agent/manual-clock.js";
 import { AgentId, newSessionId } from "../../domain/index.js";
@@ -105,6 +106,29 @@ describe("Spool", () => {
     expect(after.stream).not.toBe(before.stream);
     fill(after, 1);
     expect(seqs(after)).toEqual([1]);
+  });
+
+  test("begins a new stream over a database that another program made", () => {
+    open().close();
+    const other = new DatabaseSync(path);
+    other.exec("DROP TABLE events; CREATE TABLE events (what TEXT); DELETE FROM meta WHERE key = 'stream'");
+    other.exec("UPDATE meta SET value = 'many' WHERE key = 'last'");
+    other.close();
+    fill(open(), 1);
+    expect(existsSync(`${path}.corrupt`)).toBe(true);
+  });
+
+  test("is left as it is when it cannot be opened for another reason: another process has it, or the disk is full", () => {
+    const first = open();
+    fill(first, 3);
+    // What a full disk could not hold.
+    expect(existsSync(`${path}-shm`)).toBe(false);
+    expect(() => open()).toThrow(expect.objectContaining({ errcode: 5 }));
+    expect(existsSync(`${path}.corrupt`)).toBe(false);
+    first.close();
+    const second = open();
+    expect(second.stream).toBe(first.stream);
+    expect(seqs(second)).toEqual([1, 2, 3]);
   });
 
   test("keeps what was observed of a container together with the event that tells of it", () => {

@@ -36,7 +36,9 @@ const Row = z.object({
 });
 const Dropped = z.object({ count: z.int() });
 
+/** EXCLUSIVE: nobody else reads it, and without shared memory it opens on a full disk, too (sqlite.org/wal.html, section 8). */
 const SCHEMA = `
+  PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA journal_mode = WAL;
   PRAGMA synchronous = FULL;
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
@@ -77,6 +79,11 @@ export class Spool implements Disposable {
     try {
       this.#open();
     } catch (error) {
+      // A disk that is full or fails, or another process, says nothing of what is in the file.
+      if (!isCorruption(error) && !isForeign(error)) {
+        this.close();
+        throw error;
+      }
       this.#startOver(error);
     }
   }
@@ -193,7 +200,9 @@ export class Spool implements Disposable {
 
   close(): void {
     this.#statements.clear();
-    if (this.#db.isOpen) this.#db.close();
+    // Unset when opening itself failed.
+    const db = this.#db as DatabaseSync | undefined;
+    if (db?.isOpen) db.close();
   }
 
   [Symbol.dispose](): void {
@@ -205,7 +214,7 @@ export class Spool implements Disposable {
     this.#statements = new Map();
     this.#db.exec(SCHEMA);
     const check = z.object({ quick_check: z.string() }).parse(this.#db.prepare("PRAGMA quick_check(1)").get());
-    if (check.quick_check !== "ok") throw new Error(check.quick_check);
+    if (check.quick_check !== "ok") throw new NotOurs(check.quick_check);
     this.#sql("INSERT OR IGNORE INTO meta VALUES ('stream', ?), ('last', '0')").run(randomUUID());
     this.#stream = this.#meta("stream");
     this.#last = z.coerce.number().int().min(0).parse(this.#meta("last"));
@@ -214,9 +223,7 @@ export class Spool implements Disposable {
 
   /** Moves a broken spool aside (one is kept, for whoever looks into it) and begins a new stream. */
   #startOver(why: unknown): void {
-    // Unset when opening itself failed.
-    const db = this.#db as DatabaseSync | undefined;
-    if (db?.isOpen) db.close();
+    this.close();
     const aside = `${this.#path}.corrupt`;
     for (const suffix of ["", "-wal", "-shm"]) {
       rmSync(aside + suffix, { force: true });
@@ -300,8 +307,19 @@ function droppedBefore(row: z.infer<typeof Row>): number {
   return Dropped.parse(JSON.parse(row.data)).count;
 }
 
+class NotOurs extends Error {}
+
 /** SQLITE_CORRUPT and SQLITE_NOTADB. */
 function isCorruption(error: unknown): boolean {
-  if (typeof error !== "object" || error === null || !("errcode" in error)) return false;
-  return error.errcode === 11 || error.errcode === 26;
+  return [11, 26].includes(sqliteCode(error));
+}
+
+/** A database that is whole, but not one of this program: other tables (SQLITE_ERROR), or other things in them. */
+function isForeign(error: unknown): boolean {
+  return error instanceof NotOurs || error instanceof z.ZodError || sqliteCode(error) === 1;
+}
+
+/** SQLite's primary code of an error; 0 when it is none of SQLite's. */
+function sqliteCode(error: unknown): number {
+  return typeof error === "object" && error !== null && "errcode" in error ? Number(error.errcode) & 0xff : 0;
 }
