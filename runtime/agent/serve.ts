@@ -118,7 +118,8 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const lockFiles = new LockFiles(paths.locks, log);
   const locks = new Locks(clock, LOCK_WAIT_MS, lockFiles);
   await recover({ store, homes, lockFiles, locks, events, clock, log });
-  await adoptAtStart(settings, { store, locks, events, log });
+  const records = await TransferRecords.open(paths.transfers, log);
+  await adoptAtStart(settings, { store, locks, events, log, held: records.waiting() });
   // Last of all: an operation that is in flight ends before what it uses is closed, and leaves no lock.
   started.defer(() => inTime(locks.settled(SETTLE_MS)));
   const activity = started.use(new Activity({ folder: paths.running, owner: settings, docker, events, clock, log }));
@@ -214,7 +215,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const attaches = new Set<Promise<void>>();
   const transfers = new Transfers({
     store,
-    records: await TransferRecords.open(paths.transfers, log),
+    records,
     sessions,
     homes,
     containers,

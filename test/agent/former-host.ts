@@ -35,6 +35,7 @@ export class FormerHost implements Disposable {
     sessions: join(this.root, "sessions"),
     events: join(this.root, "events"),
     locks: join(this.root, "locks"),
+    transfers: join(this.root, "transfers"),
   };
 
   constructor() {

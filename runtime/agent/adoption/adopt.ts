@@ -24,12 +24,13 @@ export interface Candidates {
 
 /**
  * Looks through the service user's home for sessions that an earlier release made (SPEC 6.7). The older of two that want
- * one port or DNS name gets it; the other is refused, as a create would be. With `close`, homes to adopt are closed to others.
+ * one port or DNS name gets it; the other is refused, as a create would be. `held` is what else has ports and names here. With
+ * `close`, homes to adopt are closed to others.
  */
 export async function findCandidates(
   settings: AgentSettings,
   store: Pick<MetadataStore, "all" | "get" | "isUnreadable">,
-  { close }: { close: boolean },
+  { close, held }: { close: boolean; held: readonly Metadata[] },
 ): Promise<Candidates> {
   const found: Candidates = { sessions: [], known: 0, refused: [] };
   const formers: FormerSession[] = [];
@@ -53,7 +54,7 @@ export async function findCandidates(
   }
   formers.sort((a, b) => byText(a.created_at, b.created_at) || byText(a.uuid, b.uuid));
   for (const former of formers) {
-    const why = clash(former, [...store.all(), ...found.sessions]);
+    const why = clash(former, [...store.all(), ...held, ...found.sessions]);
     if (why === null) found.sessions.push(metadataOf(former));
     else found.refused.push({ directory: former.uuid, reason: why });
   }
@@ -66,9 +67,20 @@ export async function findCandidates(
  */
 export async function adopt(
   settings: AgentSettings,
-  { store, locks, events }: { store: MetadataStore; locks: Locks; events: EventSink },
+  {
+    store,
+    locks,
+    events,
+    held,
+  }: {
+    store: MetadataStore;
+    locks: Locks;
+    events: EventSink;
+    /** Sessions that another agent sent and that wait here: theirs are their ports and DNS names. */
+    held: readonly Metadata[];
+  },
 ): Promise<Candidates> {
-  const found = await findCandidates(settings, store, { close: true });
+  const found = await findCandidates(settings, store, { close: true, held });
   for (const session of found.sessions)
     await locks.run(session.id, "create", async () => {
       await store.put(session);

@@ -31,6 +31,7 @@ const start = async (): Promise<{ events: string[]; logged: unknown[]; store: Me
     locks,
     events: { emit: (type, id) => void events.push(`${type} ${id ?? ""}`) },
     log,
+    held: [],
   });
   return { events, logged, store };
 };

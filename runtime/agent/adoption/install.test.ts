@@ -1,4 +1,5 @@
 import { execFileSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
@@ -90,6 +91,23 @@ test("leaves metadata alone that it cannot read: a newer release's, or damaged",
   const result = await adopt();
   expect(reason(result, id)).toMatch(/metadata here cannot be read/);
   expect(readFileSync(join(host.paths.sessions, `${id}.json`), "utf8")).toBe("{");
+});
+
+test("leaves port and DNS name to a session that another agent sent and that waits here", async () => {
+  const directory = host.leave({ port: 8080 });
+  const [id, transfer_id, since] = [newSessionId(), randomUUID(), new Date(0).toISOString()];
+  const session = { id, name: "x", port: 8080, protocol: "tcp", dns_name: null, limits: {}, created_at: since };
+  mkdirSync(host.paths.transfers);
+  writeFileSync(
+    join(host.paths.transfers, `${id}.json`),
+    JSON.stringify({
+      state: "waiting",
+      transfer_id,
+      since,
+      session: { ...session, last_accessed_at: since, request_id: "", started_before: false },
+    }),
+  );
+  expect(reason(await adopt(), directory)).toMatch(/^port 8080\/tcp belongs to another session/);
 });
 
 test("run again changes nothing, and leaves a running agent alone", async () => {

@@ -6,7 +6,8 @@ import { readIdentity, type AgentPaths } from "../config.js";
 import { Spool, SPOOL_FILE } from "../events/spool.js";
 import { LockFiles } from "../sessions/lock-files.js";
 import { LOCK_WAIT_MS, Locks } from "../sessions/locks.js";
-import { MetadataStore } from "../sessions/metadata.js";
+import { MetadataStore, type Metadata } from "../sessions/metadata.js";
+import { TransferRecords } from "../transfer/records.js";
 import { adopt, findCandidates, type Refused } from "./adopt.js";
 import { systemdService, type Service } from "./service.js";
 
@@ -30,7 +31,8 @@ export interface Adoption {
 export async function adoptSessions(options: { log: Log; paths?: AgentPaths; service?: Service }): Promise<Adoption> {
   const { log, paths = agentPaths, service = systemdService } = options;
   const { agentId, settings } = await readIdentity(paths);
-  const seen = await findCandidates(settings, await MetadataStore.open(paths.sessions, log), { close: false });
+  const before = await MetadataStore.open(paths.sessions, log);
+  const seen = await findCandidates(settings, before, { close: false, held: await waiting(paths, log) });
   if (seen.sessions.length === 0) return { adopted: [], known: seen.known, refused: seen.refused };
 
   const wasRunning = await service.stop();
@@ -44,10 +46,15 @@ export async function adoptSessions(options: { log: Log; paths?: AgentPaths; ser
       store,
       locks: new Locks(systemClock, LOCK_WAIT_MS, lockFiles),
       events: { emit: (type, id, data) => spool.append(type, id, data) },
+      held: await waiting(paths, log),
     });
     return { adopted: sessions.map(({ id, name }) => ({ id, name })), known, refused };
   } finally {
     // Also when it failed: what was there before must be served.
     if (wasRunning) await service.restart();
   }
+}
+
+async function waiting(paths: AgentPaths, log: Log): Promise<Metadata[]> {
+  return (await TransferRecords.open(paths.transfers, log)).waiting();
 }

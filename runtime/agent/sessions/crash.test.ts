@@ -2,6 +2,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "no
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { SessionsRig, createParams } from "../../../test/agent/sessions-rig.js";
+import { eventually } from "../../../test/support/eventually.js";
 import { OPS } from "../../protocol/rpc/ops.js";
 import { ConvocateError, type Session, type SessionId } from "../../domain/index.js";
 import type { Sessions } from "./sessions.js";
@@ -40,6 +41,8 @@ async function crashAfter(done: string, operation: (sessions: Sessions) => Promi
 
 /** What must be true of any agent at rest: every listed session is whole, and nothing else is there. */
 async function expectWhole(): Promise<Session[]> {
+  // What is only removed is nobody's, and not waited for.
+  await eventually("leftovers to go", () => !readdirSync(join(rig.root, "home")).some((one) => one.startsWith(".")));
   const sessions = await rig.sessions.list();
   const homes = readdirSync(join(rig.root, "home"));
   expect(homes.sort()).toEqual(sessions.map(({ id }) => id).sort());

@@ -22,6 +22,8 @@ const INCOMING = ".convocate-in-";
 export class Homes {
   readonly #root: string;
   readonly #owner: Owner;
+  /** Removals under way, by path. */
+  readonly #clearing = new Map<string, Promise<void>>();
 
   constructor(root: string, owner: Owner) {
     this.#root = root;
@@ -38,7 +40,7 @@ export class Homes {
   /** Makes a home from the skel, in waiting: `settle` puts it in place. */
   async prepare(id: SessionId): Promise<void> {
     const path = this.#beside(UNFINISHED, id);
-    await rm(path, { recursive: true, force: true });
+    await this.#clear(path);
     try {
       await this.#fromSkel(path);
     } catch (error) {
@@ -50,7 +52,7 @@ export class Homes {
   async prepareCopy(from: SessionId, id: SessionId, signal?: AbortSignal): Promise<SkippedFiles> {
     await this.check(from);
     const path = this.#beside(UNFINISHED, id);
-    await rm(path, { recursive: true, force: true });
+    await this.#clear(path);
     return await copyHome(this.path(from), path, signal);
   }
 
@@ -62,7 +64,7 @@ export class Homes {
   /** An empty folder to receive a home in. */
   async receive(id: SessionId): Promise<string> {
     const path = this.incoming(id);
-    await rm(path, { recursive: true, force: true });
+    await this.#clear(path);
     await mkdir(path, { mode: 0o700 });
     return path;
   }
@@ -75,7 +77,7 @@ export class Homes {
   }
 
   async refuse(id: SessionId): Promise<void> {
-    await rm(this.incoming(id), { recursive: true, force: true });
+    await this.#clear(this.incoming(id));
   }
 
   /** Sessions that another agent sent, or began to send. */
@@ -92,7 +94,7 @@ export class Homes {
   }
 
   async discard(id: SessionId): Promise<void> {
-    await rm(this.#beside(UNFINISHED, id), { recursive: true, force: true });
+    await this.#clear(this.#beside(UNFINISHED, id));
   }
 
   /** Takes a home out of its place, in one step that `bringBack` undoes; nothing when it is done already. */
@@ -173,6 +175,14 @@ export class Homes {
 
   async exists(id: SessionId): Promise<boolean> {
     return await exists(this.path(id));
+  }
+
+  /** Removes what is there, joining a removal that is under way: none may go on in what is made there next. */
+  async #clear(path: string): Promise<void> {
+    const before = this.#clearing.get(path);
+    const mine = before ?? rm(path, { recursive: true, force: true }).finally(() => void this.#clearing.delete(path));
+    this.#clearing.set(path, mine);
+    await mine;
   }
 
   #beside(prefix: string, id: SessionId): string {

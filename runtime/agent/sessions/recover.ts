@@ -65,12 +65,12 @@ async function settleHomes({ store, homes, locks, lockFiles, clock, log }: Recov
     if (store.get(id) && !(await homes.exists(id))) {
       await seeTo(id, "finished a create that was interrupted", () => homes.settle(id));
     } else {
-      await seeTo(id, "removed what an interrupted create left", () => homes.discard(id));
+      // Nobody waits for it, and a big one takes its time.
+      void seeTo(id, "removed what an interrupted create left", () => homes.discard(id));
     }
   }
   for (const id of setAside) {
     if (!store.get(id)) {
-      // Nobody waits for it, and a big one takes its time.
       void seeTo(id, "finished a delete that was interrupted", () => homes.remove(id));
     } else if (store.get(id)?.transfer?.state !== "moved" && !(await homes.exists(id))) {
       // A delete that was interrupted, even if its lock is lost.

@@ -86,21 +86,37 @@ export class Incoming {
     }
   }
 
-  /** Finishes what a crash interrupted after `activate`, and removes what has no record or waits for too long. */
+  /**
+   * Finishes what a crash interrupted after `activate`, and removes what has no record or waits for too long. One that cannot
+   * be seen to keeps no agent from serving the others, and what is only removed is not waited for: it may be big.
+   */
   async tidy(): Promise<void> {
     const { store, records, sessions, homes, log } = this.#with;
+    const failed = (id: SessionId, what: string) => (error: unknown) =>
+      log.error({ session: id, error: String(error) }, what);
+    await records.tidy();
     for (const id of await homes.allIncoming()) {
       if (records.get(id)?.state === "waiting") continue;
-      await homes.refuse(id);
-      log.warn({ session: id }, "removed what an interrupted move left");
+      homes
+        .refuse(id)
+        .then(
+          () => log.warn({ session: id }, "removed what an interrupted move left"),
+          failed(id, "cannot remove what an interrupted move left"),
+        );
     }
     for (const record of records.all()) {
       if (record.state !== "waiting") continue;
       const { id } = record.session;
-      if (arrivedBy(store.get(id), record.transfer_id)) await this.#activate(id, record.transfer_id);
-      else sessions.hold(record.session);
+      try {
+        if (arrivedBy(store.get(id), record.transfer_id)) await this.#accept(id, record.transfer_id);
+        else sessions.hold(record.session);
+      } catch (error) {
+        failed(id, "cannot see to a session that another agent sent")(error);
+      }
     }
-    await this.expire();
+    this.expire().catch((error: unknown) =>
+      log.error({ error: String(error) }, "cannot discard what has waited for too long"),
+    );
   }
 
   /** Discards what has waited for a day; to be called now and then. */
@@ -170,12 +186,20 @@ export class Incoming {
 
   /** Metadata first, then the home in its place, as a create does; a crash between is finished by `tidy`. */
   async #activate(id: SessionId, transferId: string): Promise<ImportResult> {
+    return await this.#state(id, await this.#accept(id, transferId));
+  }
+
+  async #accept(id: SessionId, transferId: string): Promise<"here" | "left" | "absent"> {
     const { store, records, sessions, homes, locks, events, clock } = this.#with;
-    const here = await locks.run(id, "move", async () => {
+    return await locks.run(id, "move", async () => {
       const record = records.get(id);
       const session = store.get(id);
       if (record?.transfer_id !== transferId || record.state === "arrived") return this.#known(id, transferId);
-      if (!arrivedBy(session, transferId)) await store.put(record.session);
+      if (!arrivedBy(session, transferId)) {
+        // Held since it came, unless another had its port or DNS name by the time this agent started.
+        sessions.hold(record.session);
+        await store.put(record.session);
+      }
       await homes.accept(id);
       await records.put({ state: "arrived", transfer_id: transferId, since: timestamp(clock), session_id: id });
       sessions.release(id);
@@ -183,7 +207,6 @@ export class Incoming {
       tellCreated(events, record.session, transfer?.state === "arrived" ? { from_agent: transfer.from } : {});
       return "here" as const;
     });
-    return await this.#state(id, here);
   }
 
   /** Never what was activated: that is a session now. */

@@ -102,13 +102,23 @@ export class Outgoing {
     }
   }
 
-  /** Ends what a crash interrupted: a move that was not committed never was, and what ran before it runs again. */
+  /**
+   * Ends what a crash interrupted: a move that was not committed never was, and what ran before it runs again. One that cannot
+   * be seen to keeps no agent from serving the others; the next start tries again.
+   */
   async tidy(): Promise<void> {
     const { store, locks, log } = this.#with;
     for (const { id, transfer } of store.all()) {
       if (transfer?.state !== "moving") continue;
-      await locks.run(id, "move", () => store.update(id, { transfer: undefined }));
-      log.warn({ session: id, to: transfer.to }, "a move was interrupted: the session stays here");
+      try {
+        await locks.run(id, "move", () => store.update(id, { transfer: undefined }));
+        log.warn({ session: id, to: transfer.to }, "a move was interrupted: the session stays here");
+      } catch (error) {
+        log.error(
+          { session: id, error: String(error) },
+          "a move was interrupted, and it cannot be noted that it stays here",
+        );
+      }
       if (transfer.was_running) this.#startAgain(id);
     }
   }

@@ -26,12 +26,14 @@ export class TransferRecords {
     this.#folder = folder;
   }
 
-  /** Makes the folder when missing. A file that cannot be understood is left where it is and logged. */
+  /** Reads the folder. A file that cannot be understood is left where it is and logged. */
   static async open(folder: string, log: Log): Promise<TransferRecords> {
     const records = new TransferRecords(folder);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    for (const file of await readdir(folder)) {
-      if (file.endsWith(".part")) await unlink(join(folder, file));
+    const files = await readdir(folder).catch((error: unknown) => {
+      if (isMissing(error)) return [];
+      throw error;
+    });
+    for (const file of files) {
       if (!file.endsWith(".json")) continue;
       const read = Record.safeParse(await json(join(folder, file)));
       if (read.success && basename(file, ".json") === idOf(read.data)) records.#byId.set(idOf(read.data), read.data);
@@ -40,12 +42,23 @@ export class TransferRecords {
     return records;
   }
 
+  /** Makes the folder when missing, and removes what writes that a crash cut off left; for the agent alone, which writes. */
+  async tidy(): Promise<void> {
+    await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+    for (const file of await readdir(this.#folder)) if (file.endsWith(".part")) await unlink(join(this.#folder, file));
+  }
+
   get(id: Id): TransferRecord | undefined {
     return this.#byId.get(id);
   }
 
   all(): TransferRecord[] {
     return [...this.#byId.values()];
+  }
+
+  /** The sessions that wait here. */
+  waiting(): Metadata[] {
+    return this.all().flatMap((record) => (record.state === "waiting" ? [record.session] : []));
   }
 
   async put(record: TransferRecord): Promise<void> {
