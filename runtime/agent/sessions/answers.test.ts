@@ -14,6 +14,20 @@ test("gives an answer again for ten minutes, and then does the work anew", async
   expect(await answers.once("a", work)).toBe(2);
 });
 
+test("joins work that takes longer than answers are kept, and keeps its answer for ten minutes from its end", async () => {
+  const clock = new ManualClock();
+  const answers = new Answers(clock);
+  const copied = Promise.withResolvers<number>();
+  const first = answers.once("copy", () => copied.promise);
+  await clock.advance(3_000_000);
+  for (let i = 0; i < 2000; i++) await answers.once(`key-${i}`, async () => i);
+  const second = answers.once("copy", async () => 2);
+  copied.resolve(1);
+  expect([await first, await second]).toEqual([1, 1]);
+  await clock.advance(600_000);
+  expect(await answers.once("copy", async () => 2)).toBe(1);
+});
+
 test("keeps 1024 answers at most, the newest ones", async () => {
   const answers = new Answers(new ManualClock());
   for (let i = 0; i < 3000; i++) await answers.once(`key-${i}`, async () => i);

@@ -4,10 +4,16 @@ import type { Clock } from "../clock.js";
 const KEEP_MS = 600_000;
 const MAX_KEPT = 1024;
 
+interface Given {
+  /** Null while the work is under way. */
+  at: number | null;
+  answer: Promise<unknown>;
+}
+
 /** What requests were answered with, so that one that is sent again is not done again. A failure is forgotten at once. */
 export class Answers {
   readonly #clock: Clock;
-  readonly #given = new Map<string, { at: number; answer: Promise<unknown> }>();
+  readonly #given = new Map<string, Given>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -22,10 +28,13 @@ export class Answers {
     this.#forgetOld();
     const before = this.#given.get(key);
     if (before) return (await before.answer) as T;
-    const mine = { at: this.#clock.now(), answer: work() };
+    const answer = work();
+    const mine: Given = { at: null, answer };
     this.#given.set(key, mine);
     try {
-      return await mine.answer;
+      const given = await answer;
+      mine.at = this.#clock.now();
+      return given;
     } catch (error) {
       if (this.#given.get(key) === mine) this.#given.delete(key);
       throw error;
@@ -35,8 +44,8 @@ export class Answers {
   #forgetOld(): void {
     const since = this.#clock.now() - KEEP_MS;
     for (const [key, { at }] of this.#given) {
-      if (at >= since && this.#given.size < MAX_KEPT) return;
-      this.#given.delete(key);
+      // Forgotten while it is under way, it would be done twice. Of that there is no more than clients have asked and wait for.
+      if (at !== null && (at < since || this.#given.size >= MAX_KEPT)) this.#given.delete(key);
     }
   }
 }
