@@ -1,11 +1,15 @@
 import { describe, expect, test } from "@jest/globals";
+import type { Connection } from "../connection/types.js";
 import { sha256 } from "../host/files.js";
 import { rulesUnit } from "../host/session-firewall.js";
 import { newAuthority, newCertificate } from "../host/certificates.js";
 import { agentsArgv, parseAgents } from "./agent-ready/lifecycle.js";
 import { certificate } from "./certificate/lifecycle.js";
 import { files } from "./files/lifecycle.js";
+import { firewall } from "./firewall/lifecycle.js";
+import { Answers } from "./answers.js";
 import { lifecycles } from "./index.js";
+import type { LifecycleContext } from "./lifecycle.js";
 import { rulesFor, sessionFirewall } from "./session-firewall/lifecycle.js";
 import { quotaPercent, slice, sliceFile, sliceLimits } from "./slice/lifecycle.js";
 import { unit } from "./unit/lifecycle.js";
@@ -128,6 +132,49 @@ test("SessionFirewall differs by what was declared, by the host's name servers, 
     "running",
     "loaded",
   ]);
+});
+
+describe("Firewall", () => {
+  /** A host that is dialled at a port, with sshd at some and open ports; it remembers what ufw was told. */
+  function hostWith(port: number, sshPorts: number[], open: number[]): { told: string[]; context: LifecycleContext } {
+    const told: string[] = [];
+    const tuples = open.map((one) => `### tuple ### allow tcp ${one} 0.0.0.0/0 any 0.0.0.0/0 in\n`);
+    const stdout = `active\n---\n${tuples.join("")}---\n${sshPorts.join("\n")}\n`;
+    const connection: Pick<Connection, "host" | "run"> = {
+      host: { via: "ssh", name: host, address: "192.0.2.1", port, user: "root", hostKeys: [] },
+      run: (argv) => {
+        if (argv[0] === "ufw") told.push(argv.join(" "));
+        return Promise.resolve({ stdout, stderr: "", exitCode: 0 });
+      },
+    };
+    const pool = { connect: () => Promise.resolve(connection as Connection) };
+    const context = { pool, signal: new AbortController().signal, answers: new Answers(), progress: () => undefined };
+    return { told, context };
+  }
+  const state = {
+    host,
+    active: true,
+    allow: ["22/tcp", "222/tcp"],
+    before: { active: false, allowed: [], sshPorts: [] },
+  };
+
+  test.each<[string, number, number[]]>([
+    ["22 when the dialled port becomes another", 2222, [22]],
+    ["22 although sshd is not found there", 2222, [2222]],
+    ["a port of sshd's that is dialled no more", 22, [22, 222]],
+  ])("never closes %s", async (_, dialled, sshPorts) => {
+    const { told, context } = hostWith(dialled, sshPorts, [22, 222]);
+    const inputs = firewall.inputs.parse({ host, allow: [`${dialled}/tcp`, "223/tcp"] });
+    await firewall.update(state, inputs, context);
+    const deleted = told.filter((line) => line.includes("delete"));
+    expect(deleted).toEqual(sshPorts.includes(222) ? [] : ["ufw --force delete allow 222/tcp"]);
+  });
+
+  test("leaves every port of sshd's open when it is taken away", async () => {
+    const { told, context } = hostWith(2222, [22, 222], [22, 222]);
+    await firewall.delete({ ...state, allow: ["22/tcp", "222/tcp", "223/tcp"] }, context);
+    expect(told).toEqual(["ufw --force delete allow 223/tcp"]);
+  });
 });
 
 test("Certificate is made anew with under 60 days left, for another name, and for another authority", async () => {

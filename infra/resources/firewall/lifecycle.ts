@@ -15,6 +15,16 @@ interface State extends Inputs {
 /** The port by which we are in: never closed by us. */
 const sshRule = ({ host }: Connection): string => `${host.via === "ssh" ? host.port : 22}/tcp`;
 
+/**
+ * What a rule may let us in by: the port that is dialled, 22, and what sshd listens on, which behind a forwarded port is
+ * neither.
+ */
+const sshRules = (connection: Connection, sshPorts: readonly number[] = []): string[] => [
+  sshRule(connection),
+  "22/tcp",
+  ...sshPorts.map((port) => `${port}/tcp`),
+];
+
 /** Open ports and an active ufw. Rules that are not declared here are somebody else's and stay. */
 export const firewall: Lifecycle<Inputs, State> = {
   kind: "Firewall",
@@ -42,16 +52,18 @@ export const firewall: Lifecycle<Inputs, State> = {
     };
   },
   async update({ allow, before }, inputs, context) {
-    await firewall.create(inputs, context);
     const connection = await context.pool.connect(inputs.host, context.signal);
+    const found = await openPorts(connection, [sshRule(connection), ...inputs.allow], context.signal);
+    const ssh = sshRules(connection, found.sshPorts);
     for (const rule of allow)
-      if (!inputs.allow.includes(rule) && rule !== sshRule(connection) && !before?.allowed.includes(rule))
+      if (!inputs.allow.includes(rule) && !ssh.includes(rule) && !before?.allowed.includes(rule))
         await connection.run(deleteArgv(rule), { allowFailure: true, signal: context.signal });
     return { ...inputs, active: true, ...(before && { before }) };
   },
   async delete({ host, allow, before }, { pool, purge, signal }) {
     const connection = await pool.connect(host, signal);
-    const ssh = [sshRule(connection), "22/tcp", ...(before?.sshPorts ?? []).map((port) => `${port}/tcp`)];
+    const { sshPorts } = await readFirewall(connection, "sshd", signal);
+    const ssh = sshRules(connection, [...sshPorts, ...(before?.sshPorts ?? [])]);
     // The firewall stays up with ssh open: taking either away is the operator's to decide, who says so with a purge. And
     // where it was up before, ssh's rule stays even then: whatever else let us in may be gone.
     const down = purge && before?.active === false;
