@@ -40,3 +40,10 @@ find_pulumi() {
     printf '%s\n' "$PULUMI_CACHED_DIR/bin/pulumi"
   fi
 }
+
+# forget_stack STATE PROJECT STACK: takes that stack, and none whose name begins alike, out of a file backend's directory.
+forget_stack() {
+  local state="$1/.pulumi" project="$2" stack="$3"
+  rm -rf -- "$state/stacks/$project/$stack".json* "$state/history/$project/$stack" "$state/backups/$project/$stack" \
+    "$state/locks/organization/$project/$stack"
+}
