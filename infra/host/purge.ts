@@ -9,10 +9,20 @@ export interface Leftovers {
   home: string;
 }
 
-/** Session containers, running or not: by their label, not by a name that anybody may give. */
-const STOP = `
+/**
+ * Defines `containers`, which puts the ids of session containers into `ids`, all with `--all`: by their label, and those of
+ * convocate 2, which have none, by a name that is nothing but that: `convocate-session-` and a UUID.
+ */
+const CONTAINERS = `
+containers() {
+  labelled=$(docker ps "$@" --quiet --filter label=convocate.session)
+  named=$(docker ps "$@" --quiet --filter 'name=^/?convocate-session-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+  ids=$(printf '%s\\n' $labelled $named | sort -u)
+}`;
+
+const STOP = `${CONTAINERS}
 command -v docker >/dev/null || exit 0
-ids=$(docker ps --quiet --filter label=convocate.session)
+containers
 [ -z "$ids" ] || docker stop --time 10 $ids >/dev/null`;
 
 /** Stops every session's container; homes and containers stay. */
@@ -20,14 +30,9 @@ export async function stopSessions(connection: Connection, signal?: AbortSignal)
   await runScript(connection, STOP, [], { timeoutMs: 300_000, ...withSignal(signal) });
 }
 
-/**
- * The home goes only as the account's own home: what the inventory says is compared with passwd, so that a mistyped path
- * or another user's home is never removed.
- */
-const PURGE = `
-user=$1 uid=$2 home=$3 account=$4
+const SERVICES = `${CONTAINERS}
 if command -v docker >/dev/null && docker version >/dev/null 2>&1; then
-  ids=$(docker ps --all --quiet --filter label=convocate.session)
+  containers --all
   [ -z "$ids" ] || docker rm --force --volumes $ids >/dev/null
   images=$(docker image ls --format '{{.Repository}}:{{.Tag}}' convocate)
   [ -z "$images" ] || docker image rm --force -- $images >/dev/null
@@ -38,11 +43,26 @@ fi
 systemctl stop convocate.slice 2>/dev/null || :
 rm -rf --one-file-system -- /etc/convocate-agent /var/lib/convocate-agent /run/convocate-agent /run/convocate-pending \
   /run/convocate-image.lock \
-  /var/spool/rsyslog/convocate-*
-[ "$account" = yes ] || exit 0
-rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate
+  /var/spool/rsyslog/convocate-*`;
+
+/**
+ * Goes on only with the account's own home: what the inventory says is compared with passwd, so that nothing is removed at
+ * a mistyped path or in another user's home.
+ */
+const OWN_HOME = `
+user=$1 uid=$2 home=$3
 entry=$(getent passwd "$user") || exit 0
-[ "$(echo "$entry" | cut -d : -f 3)" = "$uid" ] && [ "$(echo "$entry" | cut -d : -f 6)" = "$home" ] || exit 9
+[ "$(echo "$entry" | cut -d : -f 3)" = "$uid" ] && [ "$(echo "$entry" | cut -d : -f 6)" = "$home" ] || exit 9`;
+
+/** Sessions' homes alone: the service user stays with all else that is its own. */
+export const HOMES = `${OWN_HOME}
+[ -d "$home" ] || exit 0
+find "$home/" -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \\
+  -regex '.*/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' -exec rm -rf --one-file-system -- {} +`;
+
+const ACCOUNT = `
+rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate
+${OWN_HOME}
 pkill -KILL -U "$uid" || :
 userdel -- "$user"
 if getent group "$user" >/dev/null; then groupdel -- "$user"; fi
@@ -53,7 +73,7 @@ const DEEP_ENOUGH = /^\/[^/]+\/[^/]+/;
 
 /**
  * Takes away sessions with their homes, images and what services wrote; with `account`, also the service user and what the
- * shell host keeps. Run after a rollout has taken the rest away.
+ * shell host keeps. Without, the service user's sessions go and it stays. Run after a rollout has taken the rest away.
  */
 export async function purge(
   connection: Connection,
@@ -65,8 +85,8 @@ export async function purge(
     throw new ConvocateError("REFUSED", `${host}: ${left.home} is no home that may be removed: remove it by hand`);
   const { exitCode, stderr } = await runScript(
     connection,
-    PURGE,
-    [left.user, String(left.uid), left.home, options.account ? "yes" : "no"],
+    SERVICES + (options.account ? ACCOUNT : HOMES),
+    [left.user, String(left.uid), left.home],
     { timeoutMs: 600_000, allowFailure: true, ...withSignal(options.signal) },
   );
   if (exitCode === 9)

@@ -119,6 +119,13 @@ export class InventoryEdit {
     return true;
   }
 
+  /** Writes the text from before the edit again, unless the file was changed since it was saved. Returns whether it did. */
+  undo(): boolean {
+    if (readFileSync(this.path, "utf8") !== this.toString()) return false;
+    writeWhole(this.path, this.#before);
+    return true;
+  }
+
   #entries(role: Role): YAMLMap[] {
     const node = this.#document.get(role === "shell" ? "shell" : "agents");
     const items = role === "shell" ? [node] : isSeq(node) ? node.items : [];

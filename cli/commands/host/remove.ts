@@ -53,19 +53,35 @@ async function removeAgent(options: RemoveOptions, wanted: string, inventory: In
     if (!connections.has(inventory.shell.name))
       throw new ConvocateError("UNREACHABLE", `${agent.name} cannot be unregistered without the shell host`);
     const gone = givenUp(options, unreachable);
-    await letGo(options, [agent], connections);
-    if (options.purge) await confirmPurge(options, agent.name);
-    const edit = InventoryEdit.open(path);
-    edit.remove(agent.name);
-    if (edit.save()) process.stderr.write(`${relative(process.cwd(), path)}: ${agent.name} is taken out\n`);
-    const without = readInventory(path);
-    const done = await rollAway(options, without, gone);
+    await letGo(options, agent.name, [agent], connections);
     const connection = connections.get(agent.name);
-    if (options.purge && connection)
-      await purge(connection, inventory.service, { account: !agent.onShellHost, signal: interruptSignal });
+    const done = await takenOut(path, agent.name, async (without) => {
+      const rolled = await rollAway(options, without, gone);
+      if (options.purge && connection)
+        await purge(connection, inventory.service, { account: !agent.onShellHost, signal: interruptSignal });
+      return rolled;
+    });
     const words = connection ? "removed" : "removed from the cluster; what is on it is forgotten, not taken away";
     process.stdout.write(`${agent.name}: ${words} (${done})\n`);
   });
+}
+
+/**
+ * Takes the agent's entry out of the inventory for `use`, and puts it back when that fails: the same command must find the
+ * host again.
+ */
+export async function takenOut<T>(path: string, name: string, use: (without: Inventory) => Promise<T>): Promise<T> {
+  const say = (what: string): void =>
+    void process.stderr.write(`${relative(process.cwd(), path)}: ${name} is ${what}\n`);
+  const edit = InventoryEdit.open(path);
+  edit.remove(name);
+  if (edit.save()) say("taken out");
+  try {
+    return await use(readInventory(path));
+  } catch (thrown) {
+    say(edit.undo() ? "put back: it is not removed yet" : "not put back, for the file was changed since");
+    throw thrown;
+  }
 }
 
 /** One whose entry went before its resources did: by hand, or by a removal that was cut off. */
@@ -97,8 +113,7 @@ function forProvider(options: RemoveOptions, gone: readonly string[]): Record<st
 async function removeAll(options: RemoveOptions, inventory: Inventory): Promise<void> {
   await withReached(hostsOf(inventory), async ({ connections, unreachable }) => {
     const gone = givenUp(options, unreachable);
-    await letGo(options, inventory.agents, connections);
-    if (options.purge) await confirmPurge(options, inventory.cluster);
+    await letGo(options, inventory.cluster, inventory.agents, connections);
     const variables = forProvider(options, gone);
     const done = await roll(destroy, { stack: options.stack, inventory, leave: [], variables });
     if (options.purge)
@@ -126,12 +141,17 @@ function givenUp(options: RemoveOptions, unreachable: readonly Unreachable[]): s
   );
 }
 
-/** Refuses while there are sessions; with --force they are stopped, and their homes stay. */
-async function letGo(
+/**
+ * Refuses while there are sessions; with --force they are stopped, and their homes stay. Whatever else may be refused or
+ * must be confirmed comes before the first is stopped.
+ */
+export async function letGo(
   options: RemoveOptions,
+  what: string,
   agents: readonly InventoryAgent[],
   connections: ReadonlyMap<string, Connection>,
 ): Promise<void> {
+  const held: { name: string; connection: Connection; names: string[] }[] = [];
   for (const { name } of agents) {
     const connection = connections.get(name);
     const sessions = connection ? await sessionsOf(connection, interruptSignal) : [];
@@ -144,6 +164,10 @@ async function letGo(
           (options.all ? "delete" : `\`convocate-host drain --host ${name} --spread\` moves`) +
           ` ${names.length === 1 ? "it" : "them"} first, or say --force, which stops ${names.length === 1 ? "it" : "them"}`,
       );
+    held.push({ name, connection, names });
+  }
+  if (options.purge) await confirmPurge(options, what);
+  for (const { name, connection, names } of held) {
     process.stderr.write(`${name}: stopping ${names.join(", ")}\n`);
     await stopSessions(connection, interruptSignal);
   }
