@@ -1,5 +1,6 @@
 import { CommanderError, type Command } from "commander";
 import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
+import { namingStack } from "./stack.js";
 import { clean } from "./text.js";
 import { withUsage } from "./usage.js";
 
@@ -7,7 +8,7 @@ import { withUsage } from "./usage.js";
 export function errorLines(program: string, error: ConvocateError, verbose: boolean): string[] {
   // Messages may quote what a host or an agent said, so nothing in them may act on the terminal.
   const oneText = (message: string): string => message.split("\n").map(clean).join("\n  ");
-  const lines = [`${program}: ${oneText(error.message)}`];
+  const lines = [`${program}: ${oneText(namingStack(error.message))}`];
   if (!verbose) return lines;
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause)
     lines.push(`  because: ${oneText(cause.message)}`);

@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events.js";
+import type { LocalWorkspace } from "@pulumi/pulumi/automation/localWorkspace.js";
 import type { Stack } from "@pulumi/pulumi/automation/stack.js";
 import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
 import { checkoutRoot, checkStackName } from "../inventory/index.js";
@@ -26,10 +27,26 @@ export async function openStack({ stack: name, variables: more, signal }: Rollou
   // Pulumi's SDK takes half a second to load; `--help` does not wait for it.
   const { default: automation } = await import("@pulumi/pulumi/automation/index.js");
   const pulumiCommand = await automation.PulumiCommand.get({ root: dirname(dirname(pulumi)) });
-  return await automation.LocalWorkspace.createOrSelectStack(
-    { stackName: name, workDir: root },
-    { pulumiCommand, envVars: { ...variables, ...more }, secretsProvider: "passphrase" },
-  );
+  const envVars = { ...variables, ...more };
+  const options = { workDir: root, pulumiCommand, envVars, secretsProvider: "passphrase" };
+  const workspace = await automation.LocalWorkspace.create(options);
+  const run: Run = (argv) => (pulumiCommand as object as { run: Run }).run(argv, root, envVars);
+  return await automation.Stack.createOrSelect(name, Object.assign(workspace, unselected(run)));
+}
+
+/** `run` of the SDK's PulumiCommand, which is left out of its types. It tells a stack that there is not by its error's class. */
+type Run = (argv: string[], directory?: string, variables?: Record<string, string>) => Promise<unknown>;
+
+/**
+ * How a stack is opened and made without becoming the selected one, which is for the operator to choose and the SDK changes.
+ * All else that the SDK runs names its stack.
+ */
+export function unselected(run: Run): Pick<LocalWorkspace, "selectStack" | "createStack"> {
+  return {
+    selectStack: async (name) => void (await run(["stack", "--stack", name])),
+    createStack: async (name) =>
+      void (await run(["stack", "init", name, "--secrets-provider", "passphrase", "--no-select"])),
+  };
 }
 
 /** Runs one of the stack's operations with our events; rejects with what the engine's diagnostics say. */

@@ -1,8 +1,7 @@
 import { InvalidArgumentError, type Command } from "commander";
+import { DEFAULT_STACK, speakOf } from "../../output/stack.js";
 import { portNumber } from "../port.js";
 import type { HostKeyPolicy } from "./host-key.js";
-
-const DEFAULT_STACK = "dev";
 
 /** What `init-shell` and `init-agent` have in common. */
 export interface InitOptions {
@@ -35,6 +34,7 @@ export function count(text: string): number {
 export function withStack(command: Command): Command {
   return command
     .option("--stack <stack>", "the stack, and so the inventory", DEFAULT_STACK)
+    .hook("preAction", (_, chosen) => speakOf(chosen.opts<{ stack: string }>().stack))
     .option("--verbose", "print what caused an error");
 }
 
