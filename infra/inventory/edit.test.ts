@@ -66,3 +66,32 @@ test("takes an agent out and leaves the others, with their comments", () => {
   const text = readFileSync(path, "utf8");
   for (const comment of ["# ours", "# stays"]) expect(text).toContain(comment);
 });
+
+test("the shell host becomes an agent with all that it takes to reach it, and nothing else of its own", () => {
+  const path = file(
+    "both.yaml",
+    `cluster: x
+shell:
+  name: s
+  address: 10.0.0.1
+  clusterAddress: 10.9.0.1
+  hostKey: ${KEY} # compared
+  user: admin
+  port: 2222
+  identityFile: key
+  sudoPasswordFile: sudo
+  jump: { address: 10.0.0.9, user: me, hostKey: ${OTHER_KEY} }
+  statusPort: 1223
+  hooks: [{ name: once, run: "true" }]
+`,
+  );
+  const edit = InventoryEdit.open(path);
+  edit.putShellAsAgent("a1");
+  edit.putShellAsAgent("a1");
+  edit.save();
+  const { shell, agents } = readInventory(path);
+  expect(agents).toHaveLength(1);
+  expect(agents[0]).toMatchObject({ clusterAddress: "10.9.0.1", sshPort: 2222, onShellHost: true });
+  expect(agents[0]?.host).toEqual({ ...shell.host, name: "a1" });
+  expect(agents[0]?.hooks).toBeUndefined();
+});

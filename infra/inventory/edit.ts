@@ -38,6 +38,9 @@ export interface RawEntry {
   hostKey?: string;
 }
 
+/** How a host is reached, of what may stand in its entry. */
+const LOGIN_KEYS = ["user", "port", "identityFile", "sudoPasswordFile", "jump", "clusterAddress", "hostKey"];
+
 /** An inventory's text with changes made to it; comments, order and blank lines stay. */
 export class InventoryEdit {
   readonly #document: Document;
@@ -58,7 +61,10 @@ export class InventoryEdit {
   static open(path: string, otherwise?: string): InventoryEdit {
     if (existsSync(path)) return new InventoryEdit(readFileSync(path, "utf8"), path);
     if (otherwise !== undefined) return new InventoryEdit(otherwise, path);
-    throw new ConvocateError("BAD_INVENTORY", `no inventory at ${path}: begin one with convocate-host init-shell`);
+    throw new ConvocateError(
+      "BAD_INVENTORY",
+      `no inventory at ${path}: begin one with convocate-host init-shell, or install --shell`,
+    );
   }
 
   /** Every entry of a role. */
@@ -88,6 +94,16 @@ export class InventoryEdit {
     }
     for (const [key, value] of Object.entries(edit))
       if (value !== undefined && map.get(key) !== value) map.set(key, value);
+  }
+
+  /** Adds the shell host's machine as an agent of that name, reached in the same way; one that is there stays as it is. */
+  putShellAsAgent(name: string): void {
+    const [shell] = this.#entries("shell");
+    if (!shell || this.all("agent").some((agent) => agent.name === name)) return;
+    this.put("agent", { name, address: asEntry("shell", shell).address });
+    const agent = this.#entries("agent").find((entry) => entry.get("name") === name);
+    const values = shell.toJSON() as Record<string, unknown>;
+    for (const key of LOGIN_KEYS) if (shell.has(key)) agent?.set(key, this.#document.createNode(values[key]));
   }
 
   /** Asks for another certificate authority than the one there is. */

@@ -54,6 +54,7 @@ export async function enlist(role: Role, options: RoleOptions): Promise<{ invent
     ...(options.user !== undefined && { user: options.user }),
     ...(options.port !== undefined && { port: options.port }),
   };
+  if (options.shellHost) edit.putShellAsAgent(entry.name);
   const identityFile = options.identity === undefined ? undefined : portablePath(resolve(options.identity));
   edit.put(role, { ...withoutRole(changed), identityFile });
   // A bad inventory is told before any host is touched.

@@ -1,8 +1,7 @@
 import { createPool, type Connection } from "../../../infra/connection/index.js";
 import { distUpgrade, reboot, rebootNeeded, securityUpgrades } from "../../../infra/host/upgrade.js";
-import { checkoutRoot, hostsOf, InventoryEdit, inventoryPath } from "../../../infra/inventory/index.js";
+import { checkoutRoot, hostsOf, InventoryEdit, inventoryPath, type Role } from "../../../infra/inventory/index.js";
 import { baseOf, rollout } from "../../../infra/rollout/index.js";
-import { existsSync } from "node:fs";
 import { interruptSignal } from "../../output/run.js";
 import { enlist } from "./init.js";
 import type { InitOptions } from "./options.js";
@@ -17,7 +16,7 @@ export interface InstallOptions extends InitOptions {
 
 /** Gets a host ready for its role without giving it one: what a rollout calls its base, and the distribution's upgrades. */
 export async function install(options: InstallOptions): Promise<void> {
-  const { inventory, name } = await enlist(roleOf(options), options);
+  const { inventory, name } = await enlist(roleOf(inventoryPath(checkoutRoot(), options.stack), options), options);
   const target = baseOf(inventory, name);
   const done = await roll(rollout, { stack: options.stack, inventory, leave: [], target });
   const host = hostsOf(inventory).find((one) => one.name === name)?.host;
@@ -28,10 +27,9 @@ export async function install(options: InstallOptions): Promise<void> {
   process.stdout.write(`${name}: installed (${counted(done)})\n`);
 }
 
-/** The role that the inventory gives the host, or --shell for one that is not in it. */
-function roleOf(options: InstallOptions): "shell" | "agent" {
-  const path = inventoryPath(checkoutRoot(), options.stack);
-  if (options.shell || !existsSync(path)) return "shell";
+/** The role that the inventory gives the host; for one that is not in it an agent's, or the shell's with --shell. */
+export function roleOf(path: string, options: Pick<InstallOptions, "shell" | "host">): Role {
+  if (options.shell) return "shell";
   return InventoryEdit.open(path).find("shell", options.host ?? "local") ? "shell" : "agent";
 }
 
