@@ -9,9 +9,11 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { isMap, isSeq, type Document, type YAMLMap } from "yaml";
+import { isDeepStrictEqual } from "node:util";
+import { isMap, isSeq, parseDocument, type Document, type YAMLMap } from "yaml";
 import { ConvocateError } from "../../runtime/domain/index.js";
 import { InventoryDocument } from "./document.js";
+import { InventoryLines } from "./lines.js";
 import { badInventory } from "./problem.js";
 
 /** What an edit may say of a host; what is left out stays as it is. */
@@ -41,9 +43,13 @@ export interface RawEntry {
 /** How a host is reached, of what may stand in its entry. */
 const LOGIN_KEYS = ["user", "port", "identityFile", "sudoPasswordFile", "jump", "clusterAddress", "hostKey"];
 
-/** An inventory's text with changes made to it; comments, order and blank lines stay. */
+/**
+ * An inventory's text with changes made to it; comments, order and blank lines stay. The YAML library would hang a comment to
+ * whatever stands above it, so lines are changed where that is simple and comes to the same, and the library is the judge.
+ */
 export class InventoryEdit {
-  readonly #document: Document;
+  #document: Document;
+  #text: string;
   readonly #before: string;
 
   constructor(
@@ -54,6 +60,7 @@ export class InventoryEdit {
     const problems = document.syntaxProblems();
     if (problems.length > 0) throw badInventory(path, problems);
     this.#document = document.yaml;
+    this.#text = text;
     this.#before = text;
   }
 
@@ -79,59 +86,48 @@ export class InventoryEdit {
 
   /** Adds the host, or changes what the edit says of it where one of its name is there. */
   put(role: Role, edit: HostEdit): void {
-    let map = this.#entries(role).find((entry) => role === "shell" || entry.get("name") === edit.name);
-    if (!map) {
-      map = this.#document.createNode({});
-      if (role === "shell") this.#document.set("shell", map);
-      else {
-        if (!isSeq(this.#document.get("agents"))) this.#document.set("agents", this.#document.createNode([]));
-        const agents = this.#document.get("agents");
-        if (isSeq(agents)) {
-          agents.flow = false;
-          agents.add(map);
-        }
-      }
-    }
-    for (const [key, value] of Object.entries(edit))
-      if (value !== undefined && map.get(key) !== value) map.set(key, value);
+    this.#put(role, edit.name, { ...edit });
   }
 
   /** Adds the shell host's machine as an agent of that name, reached in the same way; one that is there stays as it is. */
   putShellAsAgent(name: string): void {
     const [shell] = this.#entries("shell");
     if (!shell || this.all("agent").some((agent) => agent.name === name)) return;
-    this.put("agent", { name, address: asEntry("shell", shell).address });
-    const agent = this.#entries("agent").find((entry) => entry.get("name") === name);
     const values = shell.toJSON() as Record<string, unknown>;
-    for (const key of LOGIN_KEYS) if (shell.has(key)) agent?.set(key, this.#document.createNode(values[key]));
+    const login = LOGIN_KEYS.map((key): [string, unknown] => [key, values[key]]);
+    this.#put("agent", name, { name, address: values["address"], ...Object.fromEntries(login) });
   }
 
   /** Asks for another certificate authority than the one there is. */
   nextAuthority(): void {
     const path = ["certificates", "generation"];
     const now = this.#document.getIn(path);
-    this.#document.setIn(path, (typeof now === "number" ? now : 1) + 1);
+    const next = (typeof now === "number" ? now : 1) + 1;
+    this.#change(
+      (document) => document.setIn(path, next),
+      (lines) => lines.setTop("certificates", "generation", next),
+    );
   }
 
   /** Takes the agent of that name out, with the comments that stand at it. */
   remove(name: string): void {
-    const agents = this.#document.get("agents");
-    if (!isSeq(agents)) return;
-    const at = agents.items.findIndex((item) => isMap(item) && item.get("name") === name);
-    if (at >= 0) agents.delete(at);
+    const at = this.#indexOf(name);
+    if (at < 0) return;
+    this.#change(
+      (document) => void document.deleteIn(["agents", at]),
+      (lines) => lines.removeItem("agents", at),
+    );
   }
 
   /** The text as it is now; the very same one when nothing was changed. */
   toString(): string {
-    return this.#document.toString({ lineWidth: 0 });
+    return this.#text;
   }
 
   /** Writes the file whole, unless nothing changed. Returns whether it did. */
   save(): boolean {
-    const text = this.toString();
-    // Formatting alone is no change: the file is its owner's.
-    if (existsSync(this.path) && text === new InventoryEdit(this.#before, this.path).toString()) return false;
-    writeWhole(this.path, text);
+    if (existsSync(this.path) && this.#text === this.#before) return false;
+    writeWhole(this.path, this.#text);
     return true;
   }
 
@@ -142,11 +138,61 @@ export class InventoryEdit {
     return true;
   }
 
+  #put(role: Role, name: string, values: Readonly<Record<string, unknown>>): void {
+    const said = Object.entries(values).filter(([, value]) => value !== undefined);
+    const at = role === "agent" ? this.#indexOf(name) : -1;
+    if (at < 0 && (role === "agent" || this.#entries("shell").length === 0)) {
+      const entry = Object.fromEntries(said);
+      this.#change(
+        (document) => add(document, role, entry),
+        (lines) => (role === "shell" ? lines.addTop("shell", entry) : lines.addItem("agents", entry)),
+      );
+      return;
+    }
+    const path = role === "shell" ? ["shell"] : ["agents", at];
+    for (const [key, value] of said)
+      this.#change(
+        (document) => {
+          if (document.getIn([...path, key]) !== value) document.setIn([...path, key], value);
+        },
+        (lines) => (role === "shell" ? lines.setTop("shell", key, value) : lines.setInItem("agents", at, key, value)),
+      );
+  }
+
+  /** Changes the lines as `splice` does, if that comes to what `change` makes of the document; else as the library writes it. */
+  #change(change: (document: Document) => void, splice: (lines: InventoryLines) => string | undefined): void {
+    const wanted = parseDocument(this.#text);
+    change(wanted);
+    if (isDeepStrictEqual(wanted.toJS(), this.#document.toJS())) return;
+    const spliced = splice(new InventoryLines(this.#text));
+    const found = parseDocument(spliced ?? "");
+    const same = found.errors.length === 0 && isDeepStrictEqual(found.toJS(), wanted.toJS());
+    this.#text = spliced !== undefined && same ? spliced : wanted.toString({ lineWidth: 0 });
+    this.#document = parseDocument(this.#text);
+  }
+
+  #indexOf(name: string): number {
+    const agents = this.#document.get("agents");
+    return isSeq(agents) ? agents.items.findIndex((item) => isMap(item) && item.get("name") === name) : -1;
+  }
+
   #entries(role: Role): YAMLMap[] {
     const node = this.#document.get(role === "shell" ? "shell" : "agents");
     const items = role === "shell" ? [node] : isSeq(node) ? node.items : [];
     return items.filter((item) => isMap(item));
   }
+}
+
+function add(document: Document, role: Role, entry: object): void {
+  if (role === "shell") {
+    document.set("shell", document.createNode(entry));
+    return;
+  }
+  if (!isSeq(document.get("agents"))) document.set("agents", document.createNode([]));
+  const agents = document.get("agents");
+  if (!isSeq(agents)) return;
+  agents.flow = false;
+  agents.add(document.createNode(entry));
 }
 
 function asEntry(role: Role, map: YAMLMap): RawEntry {
