@@ -31,6 +31,7 @@ describe("a wrong command line", () => {
     [["list", "x", "--foo"], "prog list: unknown option '--foo': see `prog list --help`"],
     [["list", "x", "--colour"], "prog list: unknown option '--colour'; did you mean --color?: see `prog list --help`"],
     [["lost"], "prog: unknown command 'lost'; did you mean list?: see `prog --help`"],
+    [["lost", "--help"], "prog: unknown command 'lost'; did you mean list?: see `prog --help`"],
     [["list"], "prog list: missing required argument 'what': see `prog list --help`"],
     [["list", "bad"], "prog list: argument 'bad' is wrong: letters only: see `prog list --help`"],
     [
@@ -46,4 +47,5 @@ describe("a wrong command line", () => {
 test("--version prints the release, and --help a verb with its arguments", async () => {
   expect(await said("--version")).toMatchObject({ out: expect.stringMatching(/^\S+\n$/), exitCode: 0 });
   expect((await said("--help")).out).toMatch(/^ {2}list <what>/m);
+  expect(await said("list", "--help")).toMatchObject({ err: "", out: expect.stringContaining("--color"), exitCode: 0 });
 });

@@ -21,7 +21,13 @@ export function withUsage(program: Command): Command {
     for (const verb of command.commands) visit(verb, `${path} ${verb.name()}`);
   };
   visit(program, program.name());
-  return program;
+  return program.addHelpText("beforeAll", ({ command, error }) => {
+    // Commander helps with the program where a verb is not there: it is the verb that is wrong.
+    const verb = program.args[0] ?? "help";
+    if (command === program && !error && verb !== "help" && !verb.startsWith("-"))
+      (program as Command & { unknownCommand(): never }).unknownCommand();
+    return "";
+  });
 }
 
 function argumentTerm(argument: Command["registeredArguments"][number]): string {

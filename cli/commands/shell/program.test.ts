@@ -76,6 +76,7 @@ describe("new", () => {
     [["new", "x", "--agent", "nobody"], "AGENT_NOT_FOUND"],
     [["new", "x", "--attach", "--no-start"], "BAD_USAGE"],
     [["nonsense"], "commander.unknownCommand"],
+    [["install"], "REFUSED"],
     [["ls", "--nonsense"], "commander.unknownOption"],
   ])("%j is refused", async (argv, code) => {
     expect((await convocate(...argv)).error).toMatchObject({ code });

@@ -13,6 +13,7 @@ import { capacity } from "./capacity.js";
 import { completion } from "./completion.js";
 import { doctor } from "./doctor.js";
 import { events } from "./events.js";
+import { shellInstall } from "./install.js";
 import { migrateOrphan } from "./migrate-orphan.js";
 import { version } from "../version.js";
 import { settings } from "./settings.js";
@@ -57,6 +58,7 @@ export function convocateProgram(client: Client): Command {
     settings(client),
     doctor(client),
     completion(client, program),
+    shellInstall(),
     statusServe(),
   ])
     program.addCommand(command);
