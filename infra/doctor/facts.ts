@@ -6,7 +6,8 @@ export type Facts = ReadonlyMap<string, string>;
 
 export interface Questions {
   units: readonly string[];
-  ports: readonly number[];
+  /** Each with the unit that listens on it. */
+  ports: readonly { port: number; unit: string }[];
   /** Certificate file, or empty. */
   certificate: string;
   /** Private keys, which must be their owner's alone. */
@@ -60,7 +61,14 @@ export function parseFacts(stdout: string): Facts {
 
 export async function look(connection: Connection, questions: Questions, signal?: AbortSignal): Promise<Facts> {
   const { units, ports, certificate, keys, slice, agent } = questions;
-  const args = [units.join(" "), ports.join(" "), certificate, keys.join(" "), slice, agent ? "yes" : "no"];
+  const args = [
+    units.join(" "),
+    ports.map(({ port }) => port).join(" "),
+    certificate,
+    keys.join(" "),
+    slice,
+    agent ? "yes" : "no",
+  ];
   const { stdout } = await runScript(connection, LOOK, args, { timeoutMs: 60_000, ...(signal && { signal }) });
   return parseFacts(stdout);
 }

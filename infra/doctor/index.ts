@@ -78,7 +78,10 @@ async function alone(
 
 const questionsOfShell = ({ shell }: Inventory): Questions => ({
   units: ["convocate-status.service", "rsyslog.service", "dnsmasq.service"],
-  ports: [shell.statusPort, LOG_PORT],
+  ports: [
+    { port: shell.statusPort, unit: "convocate-status.service" },
+    { port: LOG_PORT, unit: "rsyslog.service" },
+  ],
   certificate: serverTls.cert,
   keys: [shellPaths.hostKey, serverTls.key],
   slice: "",
@@ -87,7 +90,7 @@ const questionsOfShell = ({ shell }: Inventory): Questions => ({
 
 const questionsOfAgent = (agent: InventoryAgent): Questions => ({
   units: ["convocate-agent.service", "docker.service", "rsyslog.service"],
-  ports: [agent.agentPort],
+  ports: [{ port: agent.agentPort, unit: "convocate-agent.service" }],
   certificate: clientTls.cert,
   keys: [agentPaths.hostKey, agentPaths.agentToShellKey, clientTls.key],
   slice: SESSIONS_SLICE,

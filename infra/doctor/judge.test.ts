@@ -4,8 +4,11 @@ import { parseFacts, type Questions } from "./facts.js";
 import { judge, type Asked } from "./judge.js";
 
 const questions: Questions = {
-  units: ["convocate-agent.service"],
-  ports: [222],
+  units: ["convocate-agent.service", "rsyslog.service"],
+  ports: [
+    { port: 222, unit: "convocate-agent.service" },
+    { port: 514, unit: "rsyslog.service" },
+  ],
   certificate: "/etc/c.crt",
   keys: ["/etc/k"],
   slice: "convocate-sessions.slice",
@@ -25,7 +28,9 @@ const certificate = await (async () => {
 const GOOD: Record<string, string> = {
   now: String((NOW + 50) / 1000),
   "unit.convocate-agent.service": "active enabled",
+  "unit.rsyslog.service": "active enabled",
   "port.222": "1",
+  "port.514": "1",
   "key./etc/k": "600",
   certificate,
   "disk./": "50000000000 100000000000",
@@ -74,6 +79,14 @@ test.each<[string, Record<string, string>, string[]]>([
 ])("%s is told with what mends it", (_, changed, expected) => {
   expect(bad(changed)).toEqual(expected);
   for (const { level, mend } of walk(changed)) expect(mend === undefined).toBe(level === "ok");
+});
+
+test("a port that nobody listens on is told with the journal of its own unit", () => {
+  const mends = walk({ "port.222": "0", "port.514": "0" }).flatMap(({ mend }) => mend ?? []);
+  expect(mends).toEqual([
+    "journalctl -u convocate-agent.service -n 20 (on a)",
+    "journalctl -u rsyslog.service -n 20 (on a)",
+  ]);
 });
 
 test("a certificate is told from 60 days before its end, and as a failure after it", () => {

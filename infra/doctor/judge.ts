@@ -27,13 +27,13 @@ export function judge(facts: Facts, asked: Asked, nowMs = Date.now()): Finding[]
   const walk = new Walk(asked.host);
   const { questions, repair } = asked;
   for (const unit of questions.units) judgeUnit(walk, unit, facts.get(`unit.${unit}`) ?? "", repair);
-  for (const port of questions.ports)
+  for (const { port, unit } of questions.ports)
     walk.holds(
       `port ${port}`,
       Number(facts.get(`port.${port}`) ?? 0) > 0,
       "is listened on",
       "nobody listens on it",
-      `journalctl -u ${questions.units[0] ?? ""} -n 20 (on ${asked.host})`,
+      `journalctl -u ${unit} -n 20 (on ${asked.host})`,
     );
   for (const key of questions.keys) {
     const mode = facts.get(`key.${key}`) ?? "missing";
