@@ -12,6 +12,7 @@ import {
   type DockerEngine,
   type ImageEvent,
 } from "../../runtime/agent/containers/engine.js";
+import { containerName } from "../../runtime/agent/containers/spec.js";
 import { newSessionId } from "../../runtime/domain/index.js";
 import { eventually } from "../support/eventually.js";
 import { FakeDocker } from "./fake-docker.js";
@@ -56,7 +57,7 @@ function makeFake(): FakeDocker {
 describe.each(engines)("Docker, %s", (kind, make) => {
   const docker = make();
   const session = newSessionId();
-  const name = `t-agent-${session}`;
+  const name = containerName(session);
   const spec: ContainerSpec = {
     name,
     Image: IMAGE,

@@ -13,6 +13,7 @@ import {
   type ImageTag,
   type RunningContainer,
 } from "../../runtime/agent/containers/engine.js";
+import { sessionOfName } from "../../runtime/agent/containers/spec.js";
 import { Broadcast } from "./broadcast.js";
 import { FakeTty } from "./fake-tty.js";
 
@@ -95,6 +96,7 @@ export class FakeDocker implements DockerEngine {
       exitCode: 0,
       oomKilled: false,
       execIds: [],
+      ...(spec.Labels?.[SESSION_LABEL] === undefined ? { former: true } : {}),
     };
     this.containers.set(spec.name, { state, spec });
     return id;
@@ -138,10 +140,10 @@ export class FakeDocker implements DockerEngine {
   async list(): ReturnType<DockerEngine["list"]> {
     await this.#up();
     return [...this.containers.values()]
-      .filter(({ spec }) => spec.Labels?.[SESSION_LABEL] !== undefined)
+      .filter(({ spec }) => sessionOfName(spec.name) !== "")
       .map(({ state, spec }) => ({
         id: state.id,
-        session: spec.Labels?.[SESSION_LABEL] ?? "",
+        session: sessionOfName(spec.name),
         image: state.image,
         running: state.running,
       }));
@@ -270,8 +272,8 @@ export class FakeDocker implements DockerEngine {
   }
 
   #tell(found: FakeContainer, action: string, more: { exitCode?: number; signal?: string } = {}): void {
-    const session = found.spec.Labels?.[SESSION_LABEL];
-    if (session === undefined) return;
+    const session = sessionOfName(found.spec.name);
+    if (session === "") return;
     this.#tick();
     this.#events.tell({
       action,

@@ -158,6 +158,16 @@ describe("an attach", () => {
     expect(counts.of(id)).toBe(0);
   });
 
+  test("to a container of an earlier release is refused, and says what makes a new one", async () => {
+    await docker.remove(containerName(id));
+    await docker.create({ name: containerName(id), Image: "convocate:1" });
+    await docker.start(containerName(id));
+    const client = new Client({ id });
+    await until(() => client.reply !== null, "a reply");
+    expect(client.reply).toMatchObject({ code: "REFUSED", error: expect.stringContaining("restart --force one") });
+    expect(docker.ttys).toEqual([]);
+  });
+
   test("takes what came in the header's packet as input, but not before tmux has its terminal", async () => {
     const client = new Client({ id }, "early\r");
     await until(() => docker.ttys.length === 1, "a TTY");

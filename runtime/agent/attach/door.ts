@@ -114,6 +114,13 @@ export class AttachDoor {
     find(header.id);
     const container = await docker.inspect(containerName(header.id));
     if (!container?.running || container.startedAt === null) throw notRunning;
+    if (container.former) {
+      throw new ConvocateError(
+        "REFUSED",
+        `session ${name} runs in a container of an earlier release: \`convocate restart --force ${name}\` makes it one that ` +
+          `can be attached to`,
+      );
+    }
     try {
       if (clock.now() - Date.parse(container.startedAt) < READY_MS) {
         await waitForTmux(docker, settings, header.id, clock, gone);

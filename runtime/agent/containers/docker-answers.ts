@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
 import { z } from "zod";
-import { SESSION_IMAGE, SESSION_LABEL, type ContainerEvent, type ImageEvent, type RunningContainer } from "./engine.js";
+import { SESSION_IMAGE, type ContainerEvent, type ImageEvent, type RunningContainer } from "./engine.js";
+import { plainName, sessionOfName } from "./spec.js";
 
 /** Microseconds; what a quota without a period is of (Linux, Documentation/scheduler/sched-bwc.rst). */
 const CPU_PERIOD_US = 100_000;
@@ -13,11 +14,11 @@ const Message = z.object({
 });
 
 export const ContainerMessage = Message.transform(({ Action, Actor, timeNano }): ContainerEvent => {
-  const { exitCode, signal, image } = Actor.Attributes;
+  const { exitCode, signal, image, name } = Actor.Attributes;
   return {
     action: Action,
     containerId: Actor.ID,
-    session: Actor.Attributes[SESSION_LABEL] ?? "",
+    session: sessionOfName(name ?? ""),
     image: image ?? "",
     atMs: timeNano / 1e6,
     exitCode: exitCode === undefined ? null : Number(exitCode),
@@ -30,9 +31,6 @@ export const ImageMessage = Message.transform(({ Action, Actor, timeNano }): Ima
   const given = Action === "tag" && isSessionImage(name) ? { image: name, id: Actor.ID } : null;
   return { given, atMs: timeNano / 1e6 };
 });
-
-/** Docker's API has a slash before each name. */
-export const plainName = (name: string): string => name.replace(/^\//, "");
 
 /** A tag of `convocate`. */
 export const isSessionImage = (reference: string): boolean => reference.startsWith(`${SESSION_IMAGE}:`);

@@ -3,18 +3,26 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
+import { newSessionId } from "../../domain/index.js";
 import { RealDocker } from "./docker.js";
+import { containerName } from "./spec.js";
 
 let folder: string;
 let server: Server;
 let docker: RealDocker;
 /** What a dockerd answers to a path below its version; `null` is no answer at all. */
 let answer: (path: string, query: URLSearchParams) => unknown;
+/** What it tells before it closes its event stream. */
+let stream = "";
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "convocate-dockerd-"));
   const socket = join(folder, "docker.sock");
   server = createServer((request: IncomingMessage, response: ServerResponse) => {
+    if (request.url?.includes("/events")) {
+      response.end(`${stream}\n`);
+      return;
+    }
     const url = new URL(request.url ?? "", "http://docker");
     const body = answer(url.pathname, url.searchParams);
     if (body === null) return;
@@ -43,4 +51,34 @@ test("says what runs within 4 s, also where one container's inspect hangs: of th
   expect(running).toHaveLength(20);
   expect(running).toContainEqual({ name: "name3", cgroupParent: "a.slice", cpus: null, memoryBytes: null });
   expect(running).toContainEqual({ name: "name7", cgroupParent: null, cpus: null, memoryBytes: null });
+});
+
+test("knows a session's container by its name: one of an earlier release has no label", async () => {
+  const [id, other] = [newSessionId(), newSessionId()];
+  const container = { Id: "abc", Image: "convocate:2", State: "running" };
+  answer = (path, query) => {
+    if (!path.endsWith("/containers/json")) {
+      const Labels = path.includes(id) ? {} : { "convocate.session": other };
+      return { Id: "abc", Config: { Image: "convocate:2", Labels }, State: { Running: true } };
+    }
+    const [name = ""] = (JSON.parse(query.get("filters") ?? "{}") as { name: string[] }).name;
+    return [`/convocate-session-${id}`, `/convocate-session-${other}`, "/my-convocate-session-x", "/else"]
+      .filter((one) => new RegExp(name).test(one))
+      .map((one) => ({ ...container, Names: [one], Labels: {} }));
+  };
+  expect((await docker.list()).map(({ session }) => session)).toEqual([id, other]);
+  expect((await docker.inspect(containerName(id)))?.former).toBe(true);
+  expect((await docker.inspect(containerName(other)))?.former).toBeUndefined();
+});
+
+test("tells of what happens to sessions' containers, labelled or not, and to no other", async () => {
+  const id = newSessionId();
+  const event = (name: string) => ({ Action: "die", timeNano: 1e15, Actor: { ID: "abc", Attributes: { name } } });
+  stream = [event("else"), event(`convocate-session-${id}`)].map((one) => JSON.stringify(one)).join("\n");
+  const heard: string[] = [];
+  const following = async (): Promise<void> => {
+    for await (const { session } of docker.events(new AbortController().signal, () => undefined)) heard.push(session);
+  };
+  await expect(following()).rejects.toMatchObject({ code: "DOCKER_ERROR" });
+  expect(heard).toEqual([id]);
 });

@@ -4,15 +4,7 @@ import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
 import { readLines } from "../../protocol/ndjson.js";
 import { askEach } from "./ask-each.js";
-import {
-  ContainerMessage,
-  ImageMessage,
-  dockerTime,
-  isSessionImage,
-  limitsOf,
-  plainName,
-  unframe,
-} from "./docker-answers.js";
+import { ContainerMessage, ImageMessage, dockerTime, isSessionImage, limitsOf, unframe } from "./docker-answers.js";
 import { QUICK_MS, explain, inTime, notRunning, statusOf, unless } from "./docker-errors.js";
 import {
   SESSION_IMAGE,
@@ -28,6 +20,7 @@ import {
   type RunningContainer,
   type TtyExec,
 } from "./engine.js";
+import { NAMES_OF_SESSIONS, plainName, sessionOfName } from "./spec.js";
 
 /** Making and starting a container waits for disks and cgroups. */
 const SLOW_MS = 60_000;
@@ -152,6 +145,8 @@ export class RealDocker implements DockerEngine {
       this.#docker.getContainer(name).inspect({ abortSignal: AbortSignal.timeout(QUICK_MS) }),
     );
     if (!found) return null;
+    // Null where it has none at all, whatever the type says.
+    const labels = found.Config.Labels as Record<string, string> | null;
     return {
       id: found.Id,
       image: found.Config.Image,
@@ -162,6 +157,7 @@ export class RealDocker implements DockerEngine {
       exitCode: found.State.ExitCode,
       oomKilled: found.State.OOMKilled,
       execIds: z.array(z.string()).nullish().parse(found.ExecIDs) ?? [],
+      ...(labels?.[SESSION_LABEL] === undefined ? { former: true } : {}),
     };
   }
 
@@ -169,13 +165,13 @@ export class RealDocker implements DockerEngine {
     const all = await this.#ask("container list", () =>
       this.#docker.listContainers({
         all: true,
-        filters: { label: [SESSION_LABEL] },
+        filters: { name: [NAMES_OF_SESSIONS] },
         abortSignal: AbortSignal.timeout(QUICK_MS),
       }),
     );
     return all.map((one) => ({
       id: one.Id,
-      session: one.Labels[SESSION_LABEL] ?? "",
+      session: one.Names.map(sessionOfName).find((id) => id !== "") ?? "",
       image: one.Image,
       running: one.State === "running" || one.State === "paused" || one.State === "restarting",
     }));
@@ -198,7 +194,8 @@ export class RealDocker implements DockerEngine {
   }
 
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent> {
-    return this.#events({ type: ["container"], label: [SESSION_LABEL] }, ContainerMessage, signal, onOpen);
+    // Docker promises no filter of events by a part of the name.
+    return ofSessions(this.#events({ type: ["container"] }, ContainerMessage, signal, onOpen));
   }
 
   imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent> {
@@ -315,6 +312,10 @@ export class RealDocker implements DockerEngine {
       throw explain(what, this.#socketPath, error);
     }
   }
+}
+
+async function* ofSessions(events: AsyncIterable<ContainerEvent>): AsyncGenerator<ContainerEvent> {
+  for await (const event of events) if (event.session !== "") yield event;
 }
 
 function isOurs(network: Docker.NetworkInspectInfo, options: Readonly<Record<string, string>>): boolean {

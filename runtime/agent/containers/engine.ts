@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type Docker from "dockerode";
 
-/** The label that makes a container a session's; its value is the session's id. */
+/** Every session's container that convocate makes has it, with the session's id. Those of an earlier release have none. */
 export const SESSION_LABEL = "convocate.session";
 
 /** The repository of the images that sessions run (SPEC 8.3). */
@@ -23,6 +23,8 @@ export interface ContainerState {
   /** How often the kernel killed in it for want of memory, since it was started; the engine does not know, Containers does. */
   oomKills?: number;
   execIds: string[];
+  /** An earlier release made it. */
+  former?: boolean;
 }
 
 /** What a running container may use, by `docker inspect`; null where nothing limits it. */
@@ -37,7 +39,7 @@ export interface RunningContainer {
 
 export interface ContainerListing {
   id: string;
-  /** Value of the session label. */
+  /** The id in its name. */
   session: string;
   /** The tag it was made from. */
   image: string;
@@ -120,11 +122,11 @@ export interface DockerEngine {
   remove(name: string): Promise<void>;
   /** Null when there is none of that name. */
   inspect(name: string): Promise<ContainerState | null>;
-  /** All containers with the session label, running or not. */
+  /** All containers with a session's name, running or not. */
   list(): Promise<ContainerListing[]>;
   /** Every running container of this Docker, whoever started it; one that Docker cannot tell of keeps back no other. */
   running(): Promise<RunningContainer[]>;
-  /** What happens to containers with the session label from now on; `onOpen` is called once Docker listens. Ends by throwing. */
+  /** What happens to containers with a session's name from now on; `onOpen` is called once Docker listens. Ends by throwing. */
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
   /** What happens to images from now on; `onOpen` and the end as with `events`. */
   imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent>;

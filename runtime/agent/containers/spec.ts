@@ -23,8 +23,25 @@ export interface Mount {
   readOnly: boolean;
 }
 
+const NAME_PREFIX = "convocate-session-";
+
 export function containerName(id: SessionId): string {
-  return `convocate-session-${id}`;
+  return `${NAME_PREFIX}${id}`;
+}
+
+/** For Docker's list: all names that `containerName` gives, and others like them. */
+export const NAMES_OF_SESSIONS = `^/?${NAME_PREFIX}`;
+
+/** Docker's API has a slash before each name. */
+export const plainName = (name: string): string => name.replace(/^\//, "");
+
+/**
+ * The session in a container's name as Docker says it; empty when it is nobody's. The name it is, and no label: an earlier
+ * release gave its containers none.
+ */
+export function sessionOfName(name: string): string {
+  const plain = plainName(name);
+  return plain.startsWith(NAME_PREFIX) ? plain.slice(NAME_PREFIX.length) : "";
 }
 
 export interface SpecInput {

@@ -317,6 +317,15 @@ describe("list", () => {
     expect(await states()).toEqual(["running", "running"]);
   });
 
+  test("shows one that runs in a container of an earlier release, which has no label, as running", async () => {
+    const { id } = await rig.sessions.create(createParams());
+    await rig.docker.create({ name: containerName(id), Image: "convocate:1" });
+    await rig.docker.start(containerName(id));
+    expect(await rig.sessions.list()).toMatchObject([{ id, status: { state: "running" } }]);
+    await rig.sessions.restart(id, true);
+    expect((await rig.containers.state(id))?.former).toBeUndefined();
+  });
+
   test("finds running sessions again after a restart of the agent", async () => {
     const { id } = await rig.sessions.create(createParams({ start: true }));
     await rig.open();
