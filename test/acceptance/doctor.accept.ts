@@ -48,5 +48,6 @@ test("doctor finds a healthy cluster well, log forwarding and names included, an
     "shell rsyslog.service",
   ]);
   const { stdout } = await cluster.convocateHost(["doctor", "--host", "agent-1"]);
-  expect(stdout).toMatch(/^fail {2}agent-1 {2}key .*mode 644\n.*mend: convocate-host init-agent --host agent-1$/m);
+  const mend = `convocate-host init-agent --host agent-1 --stack ${cluster.stack}`;
+  expect(stdout).toMatch(new RegExp(`^fail {2}agent-1 {2}key .*mode 644\\n.*mend: ${mend}$`, "m"));
 }, 240_000);
