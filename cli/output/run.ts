@@ -22,12 +22,21 @@ export function errorLines(program: string, error: ConvocateError, verbose: bool
 export async function run(program: Command, argv: readonly string[]): Promise<number> {
   withUsage(program);
   const interrupted = onInterrupt();
-  process.stdout.on("error", hungUp);
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    const { lines, exitCode } = outputFailed(program.name(), error);
+    for (const line of lines) process.stderr.write(`${line}\n`);
+    process.exit(exitCode);
+  });
   try {
     await program.parseAsync(argv, { from: "user" });
     return interrupted.seen ? 130 : Number(process.exitCode ?? 0);
   } catch (thrown) {
-    if (interrupted.seen) return 130;
+    if (interrupted.seen) {
+      // One that says how to go on is worth its line; else Ctrl-C needs no answer.
+      if (thrown instanceof ConvocateError && thrown.code === "INTERRUPTED" && thrown.message !== INTERRUPTED)
+        for (const line of errorLines(program.name(), thrown, false)) process.stderr.write(`${line}\n`);
+      return 130;
+    }
     // Its line is printed already (`withUsage`), and help asked for is no error.
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
     const error = toConvocateError(thrown);
@@ -41,11 +50,17 @@ export async function run(program: Command, argv: readonly string[]): Promise<nu
   }
 }
 
-/** Whoever read our output has enough (`| head`): there is nobody left to print for, and that is no failure. */
-function hungUp(error: NodeJS.ErrnoException): void {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(0);
+/** How a program ends that cannot print. */
+export function outputFailed(program: string, error: NodeJS.ErrnoException): { lines: string[]; exitCode: number } {
+  // Whoever read our output has enough (`| head`): there is nobody left to print for, and that is no failure.
+  if (error.code === "EPIPE") return { lines: [], exitCode: 0 };
+  const why =
+    error.code === "ENOSPC" ? "the disk behind it is full: make room" : `${error.message}: look where it goes`;
+  const failed = new ConvocateError("IO_ERROR", `standard output cannot be written: ${why}, then run the same again`);
+  return { lines: errorLines(program, failed, false), exitCode: failed.exitCode };
 }
+
+const INTERRUPTED = "interrupted";
 
 /** Remembers a SIGINT without ending the process: commands hear it through `interruptSignal`. */
 const controller = new AbortController();
@@ -57,7 +72,7 @@ function onInterrupt(): { seen: boolean; stop(): void } {
   const listener = (): void => {
     if (state.seen) process.exit(130);
     state.seen = true;
-    controller.abort(new ConvocateError("INTERRUPTED", "interrupted"));
+    controller.abort(new ConvocateError("INTERRUPTED", INTERRUPTED));
   };
   process.on("SIGINT", listener);
   return state;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { KEY, OTHER_KEY, testFolder } from "../../test/support/inventory.js";
 import { ConvocateError } from "../../runtime/domain/index.js";
-import { parseInventory, readInventory } from "./read.js";
+import { hostsOf, parseInventory, readInventory } from "./read.js";
 
 const { path: directory, file } = testFolder();
 
@@ -195,4 +195,10 @@ shell:
   test("an inventory that is not there names the file and what to do", () => {
     expect(() => readInventory("/nowhere/x.yaml")).toThrow("no inventory at /nowhere/x.yaml: write one");
   });
+});
+
+test("a shell host that is an agent of the same name is one host", () => {
+  const host = `{ name: s, address: 10.0.0.1, hostKey: ${KEY} }`;
+  const text = `cluster: x\nshell: ${host}\nagents:\n  - ${host}\n  - { name: a, address: 10.0.0.2, hostKey: ${KEY} }\n`;
+  expect(hostsOf(parseInventory(text, join(directory, "twice.yaml"))).map(({ name }) => name)).toEqual(["s", "a"]);
 });

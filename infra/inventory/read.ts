@@ -86,9 +86,9 @@ export function parseInventory(text: string, path: string, options: { unpinned?:
   return inventory;
 }
 
-/** Every host of an inventory, the shell host first. */
-export function hostsOf(inventory: Inventory): InventoryHost[] {
-  return [inventory.shell, ...inventory.agents];
+/** Every host of an inventory once, the shell host first: it may be an agent of the same name, too. */
+export function hostsOf({ shell, agents }: Inventory): InventoryHost[] {
+  return [shell, ...agents.filter(({ name }) => name !== shell.name)];
 }
 
 class Resolver {

@@ -1,3 +1,4 @@
+import { ConvocateError } from "../../../runtime/domain/index.js";
 import type { Inventory } from "../../../infra/inventory/index.js";
 import { excluded, type Plan, type RolloutOptions } from "../../../infra/rollout/index.js";
 import { createProgress } from "../../output/progress.js";
@@ -30,6 +31,11 @@ export async function roll(operation: (options: RolloutOptions) => Promise<Plan>
       // The engine hears a terminal's Ctrl-C itself.
       ...(!process.stdin.isTTY && { signal: interruptSignal }),
     });
+  } catch (thrown) {
+    // On a terminal the engine ends by itself, and says only that it was not done.
+    if (announced && interruptSignal.aborted)
+      throw new ConvocateError("INTERRUPTED", "interrupted: run the same again, which completes it", { cause: thrown });
+    throw thrown;
   } finally {
     progress.end();
   }

@@ -2,11 +2,11 @@ import { InvalidArgumentError, type Command } from "commander";
 import type { z } from "zod";
 import { DnsName, Limits, SessionName, WantedPort } from "../../../runtime/domain/index.js";
 
-/** A value of one of the domain's schemas; its own message when it is not. */
-function parsed<T>(schema: z.ZodType<T>, value: unknown): T {
+/** A value of one of the domain's schemas; what is allowed when it is not, or the schema's own message. */
+function parsed<T>(schema: z.ZodType<T>, value: unknown, allowed?: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new InvalidArgumentError(`${result.error.issues.map((issue) => issue.message).join("; ")}.`);
+  throw new InvalidArgumentError(allowed ?? `${result.error.issues.map((issue) => issue.message).join("; ")}.`);
 }
 
 export const sessionName = (text: string): string => parsed(SessionName, text);
@@ -15,7 +15,7 @@ export const dnsName = (text: string): string => parsed(DnsName, text);
 /** -1, 0 or a port. */
 export function publishedPort(text: string): number {
   if (!/^-?[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
-  return parsed(WantedPort, Number(text));
+  return parsed(WantedPort, Number(text), "a port is -1, 0 or up to 65535.");
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };
@@ -28,10 +28,14 @@ export function size(text: string): number {
   return Math.round(Number(match[1]) * unit);
 }
 
-const cpus = (text: string): number => parsed(Limits.shape.cpus.unwrap(), Number(text));
-const memory = (text: string): number => parsed(Limits.shape.memory_bytes.unwrap(), size(text));
-const pids = (text: string): number => parsed(Limits.shape.pids.unwrap(), Number(text));
-const disk = (text: string): number => parsed(Limits.shape.disk_bytes.unwrap(), size(text));
+const cpus = (text: string): number =>
+  parsed(Limits.shape.cpus.unwrap(), Number(text), "cores are more than 0 and at most 1024, as 0.5 or 2.");
+const memory = (text: string): number =>
+  parsed(Limits.shape.memory_bytes.unwrap(), size(text), "memory is 64M or more, as 512M or 2G.");
+const pids = (text: string): number =>
+  parsed(Limits.shape.pids.unwrap(), Number(text), "processes are a whole number, 16 to 4194304.");
+const disk = (text: string): number =>
+  parsed(Limits.shape.disk_bytes.unwrap(), size(text), "disk is 1M or more, as 500M or 20G.");
 
 /** Takes a limit back to the agent's own. */
 export const DEFAULT = "default";

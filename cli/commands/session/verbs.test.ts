@@ -107,6 +107,17 @@ describe("new", () => {
   ])("%s %s is bad usage", async (flag, value) => {
     expect((await client.run("new", "x", flag, value)).error).toMatchObject({ code: "commander.invalidArgument" });
   });
+
+  test.each([
+    ["--cpus", "abc", "cores are more than 0 and at most 1024"],
+    ["--memory", "1k", "memory is 64M or more"],
+    ["--pids", "3", "processes are a whole number, 16 to 4194304"],
+    ["--disk", "1K", "disk is 1M or more"],
+    ["--port", "70000", "a port is -1, 0 or up to 65535"],
+  ])("%s %s is answered with what is allowed", async (flag, value, allowed) => {
+    const message = expect.stringContaining(allowed);
+    expect((await client.run("new", "x", flag, value)).error).toMatchObject({ message });
+  });
 });
 
 describe("names", () => {

@@ -53,9 +53,14 @@ function text(event: AgentEvent, agent: string | null): string {
 export function parseSince(text: string, now = Date.now()): Date {
   const ago = /^([0-9]{1,9})([smhd])$/.exec(text);
   const unit = UNIT_MS[ago?.[2] ?? ""];
-  if (ago && unit !== undefined) return new Date(now - Number(ago[1]) * unit);
-  const at = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isNaN(at)) throw new InvalidArgumentError("as 90s, 10m, 2h, 3d, or a time as 2026-11-21T08:00:00Z.");
+  const at =
+    ago && unit !== undefined
+      ? now - Number(ago[1]) * unit
+      : /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?$/.test(text)
+        ? Date.parse(text)
+        : NaN;
+  // Before 1970 there is nothing, and at last no date either.
+  if (!(at >= 0)) throw new InvalidArgumentError("as 90s, 10m, 2h, 3d, or a time since 1970 as 2026-11-21T08:00:00Z.");
   return new Date(at);
 }
 

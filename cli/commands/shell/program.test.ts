@@ -233,3 +233,7 @@ test("only the service user may use the client verbs", () => {
   );
   expect(() => refuseOthers(1337, null, [])).toThrow(expect.objectContaining({ code: "WRONG_UID" }));
 });
+
+test.each(["999999999d", "40000d", "yesterday"])("events --since %s is bad usage", async (when) => {
+  expect((await convocate("events", "--since", when)).error).toMatchObject({ code: "commander.invalidArgument" });
+});
