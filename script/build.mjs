@@ -14,23 +14,8 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 process.chdir(root);
 
-/** The release: `git describe --tags` in semver form, or the package's version with the commit where no tag is near. */
-function release() {
-  const version = JSON.parse(readFileSync("package.json", "utf8")).version;
-  const git = (...args) => {
-    try {
-      return execFileSync("git", args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
-    } catch {
-      return "";
-    }
-  };
-  const described = git("describe", "--tags", "--match", "v[0-9]*").replace(/^v/, "");
-  if (described) return described;
-  const commit = git("rev-parse", "--short=8", "HEAD");
-  return commit ? `${version}-g${commit}` : version;
-}
-
-const define = { CONVOCATE_RELEASE: JSON.stringify(release()) };
+const release = execFileSync("bash", ["-euc", "source script/lib/common.sh; release"], { encoding: "utf8" }).trim();
+const define = { CONVOCATE_RELEASE: JSON.stringify(release) };
 const base = {
   bundle: true,
   platform: "node",
@@ -138,4 +123,4 @@ await Promise.all([
   ...(existsSync("cli/convocate.ts") ? [buildConvocate()] : []),
 ]);
 for (const [, , to] of bundles) chmodSync(to, 0o755);
-writeFileSync("dist/release", `${release()}\n`);
+writeFileSync("dist/release", `${release}\n`);

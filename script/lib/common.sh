@@ -56,10 +56,23 @@ project_node() {
   return 0
 }
 
-# True when dist/ is missing or older than what it is made of.
+# The release: git describe --tags in semver form, or the package's version with the commit where no tag is near.
+release() {
+  local described version commit
+  described="$(git -C "$CONVOCATE_ROOT" describe --tags --match 'v[0-9]*' 2>/dev/null)" || described=
+  if [[ -n "$described" ]]; then
+    printf '%s\n' "${described#v}"
+    return 0
+  fi
+  version="$(grep -m 1 -o '"version": *"[^"]*"' "$CONVOCATE_ROOT/package.json" | head -n 1 | cut -d '"' -f 4)"
+  commit="$(git -C "$CONVOCATE_ROOT" rev-parse --short=8 HEAD 2>/dev/null)" || commit=
+  printf '%s\n' "$version${commit:+-g$commit}"
+}
+
+# True when dist/ is missing, of another release (a tag changes no file), or older than what it is made of.
 build_is_stale() {
   local stamp="$CONVOCATE_ROOT/dist/release"
-  [[ -e "$stamp" ]] || return 0
+  [[ -e "$stamp" && "$(<"$stamp")" == "$(release)" ]] || return 0
   local newer
   newer="$(cd "$CONVOCATE_ROOT" && find cli infra runtime test/support image script/build.mjs package.json package-lock.json tsconfig.json \
     -newer "$stamp" -type f ! -name '*.test.ts' ! -name '*.yaml' ! -name '*.md' -print -quit 2>/dev/null)" || true
