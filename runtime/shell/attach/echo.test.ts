@@ -68,26 +68,30 @@ class Seen {
   }
 
   /** Characters, colours and attributes of each cell, and the cursor. */
-  async all(): Promise<string> {
-    await this.write("");
-    const { active } = this.terminal.buffer;
-    const cells = Array.from({ length: SIZE.rows * SIZE.cols }, (_, at) => {
-      const cell = active.getLine(active.baseY + Math.floor(at / SIZE.cols))?.getCell(at % SIZE.cols);
-      const looks = [cell?.isBold(), cell?.isDim(), cell?.isInverse(), cell?.getFgColor(), cell?.getBgColor()];
-      return `${cell?.getChars() || " "}${looks.join(",")}`;
+  all(): Promise<string> {
+    return this.#look(({ active }) => {
+      const cells = Array.from({ length: SIZE.rows * SIZE.cols }, (_, at) => {
+        const cell = active.getLine(active.baseY + Math.floor(at / SIZE.cols))?.getCell(at % SIZE.cols);
+        const looks = [cell?.isBold(), cell?.isDim(), cell?.isInverse(), cell?.getFgColor(), cell?.getBgColor()];
+        return `${cell?.getChars() || " "}${looks.join(",")}`;
+      });
+      return `${cells.join("|")} cursor ${active.cursorY},${active.cursorX}`;
     });
-    return `${cells.join("|")} cursor ${active.cursorY},${active.cursorX}`;
   }
 
-  async line(row: number): Promise<string> {
-    await this.write("");
-    const { active } = this.terminal.buffer;
-    return (
-      active
-        .getLine(active.baseY + row)
-        ?.translateToString()
-        .trimEnd() ?? ""
+  line(row: number): Promise<string> {
+    return this.#look(
+      ({ active }) =>
+        active
+          .getLine(active.baseY + row)
+          ?.translateToString()
+          .trimEnd() ?? "",
     );
+  }
+
+  /** Behind all that was written by now, and before whatever is written from now on: what waits is drawn again by the clock. */
+  #look(at: (buffer: xterm.IBufferNamespace) => string): Promise<string> {
+    return new Promise((resolve) => this.terminal.write("", () => resolve(at(this.terminal.buffer))));
   }
 
   get cursor(): { row: number; col: number } {
