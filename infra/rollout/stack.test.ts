@@ -7,7 +7,7 @@ test("a stack is opened and made without becoming the one that is selected", asy
   const stacks = unselected((argv) => Promise.resolve(told.push(argv.join(" "))));
   await stacks.selectStack("prod");
   await stacks.createStack("prod");
-  expect(told).toEqual(["stack --stack prod", "stack init prod --secrets-provider passphrase --no-select"]);
+  expect(told).toEqual(["stack --show-name --stack prod", "stack init prod --secrets-provider passphrase --no-select"]);
 });
 
 test("the SDK has what runs them", () => {

@@ -43,7 +43,7 @@ type Run = (argv: string[], directory?: string, variables?: Record<string, strin
  */
 export function unselected(run: Run): Pick<LocalWorkspace, "selectStack" | "createStack"> {
   return {
-    selectStack: async (name) => void (await run(["stack", "--stack", name])),
+    selectStack: async (name) => void (await run(["stack", "--show-name", "--stack", name])),
     createStack: async (name) =>
       void (await run(["stack", "init", name, "--secrets-provider", "passphrase", "--no-select"])),
   };
