@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { allowArgv } from "../../infra/host/firewall.js";
 import type { Lab } from "../lab/lab.js";
 import { must } from "./exec.js";
 
@@ -102,7 +103,8 @@ export interface PeerState {
   files: (Owned & { source: string; restarts: string[] })[];
   /** Private keys that are made on the host; the public ones come with them. */
   made_keys: Owned[];
-  ports: string[];
+  /** What ufw is told, and what its file says of it then. */
+  rules: { command: string; tuple: string }[];
   units: { name: string; enabled?: true }[];
 }
 
@@ -214,13 +216,18 @@ export async function captureHost(
   const units = [...on("Unit").map(({ unit }) => unit), ...(on("DockerDaemon").length > 0 ? ["docker.service"] : [])];
   const state: PeerState = {
     packages: [
-      ...new Set(on("Packages").flatMap(({ packages }) => packages.map((spec) => spec.split("|")[0] ?? spec))),
+      // Those with `?` are in others here.
+      ...new Set(
+        on("Packages")
+          .flatMap(({ packages }) => packages.filter((spec) => !spec.endsWith("?")))
+          .map((spec) => spec.split("|")[0] ?? spec),
+      ),
     ],
     user: { name: user.user, uid: user.uid, gid: user.gid, home: user.home, shell: "/bin/bash" },
     directories: [...directories.values()].sort((a, b) => (a.path < b.path ? -1 : 1)),
     files: files.map((file) => ({ ...file, source: join(role, file.path), restarts: restartsFor(file.path) })),
     made_keys: madeKeys.map(({ path, owner, group, mode }) => ({ path, owner, group, mode })),
-    ports: [...new Set(["22/tcp", ...on("Firewall").flatMap(({ allow }) => allow)])],
+    rules: [...new Set(["22/tcp", ...on("Firewall").flatMap(({ allow }) => allow)])].map(firewallRule),
     units: [
       ...[...new Set(units)].map((name) => ({ name, enabled: true as const })),
       ...[...new Set(on("Slice").map(({ slice }) => slice))].map((name) => ({ name })),
@@ -228,6 +235,13 @@ export async function captureHost(
   };
   await writeFile(join(folder, `${role}.json`), JSON.stringify(state, null, 2));
   return state;
+}
+
+function firewallRule(rule: string): PeerState["rules"][number] {
+  const [open = "", from = "0.0.0.0/0"] = rule.split(" from ");
+  const [port = "", protocol = "any"] = open.split("/");
+  const tuple = `### tuple ### allow ${protocol} ${port} 0.0.0.0/0 any ${from} in`;
+  return { command: allowArgv(rule).join(" "), tuple };
 }
 
 /** A tar over ssh, into a file first: the runtime alone is 120 MB. */

@@ -53,10 +53,9 @@ for item in state["made_keys"]:
     files.file(name=path, path=path, user=item["owner"], group=item["group"], mode=item["mode"])
 
 firewall = host.get_fact(Command, command="cat /etc/ufw/ufw.conf /etc/ufw/user.rules")
-for port in state["ports"]:
-    number, _, protocol = port.partition("/")
-    if f"### tuple ### allow {protocol or 'any'} {number} 0.0.0.0/0 any 0.0.0.0/0 in" not in firewall:
-        server.shell(name=f"open {port}", commands=[f"ufw allow {port} comment convocate"])
+for rule in state["rules"]:
+    if rule["tuple"] not in firewall:
+        server.shell(name=rule["command"], commands=[rule["command"]])
 if "ENABLED=yes" not in firewall:
     server.shell(name="firewall on", commands=["ufw --force enable"])
 
