@@ -4,10 +4,10 @@ import { CertificateAuthority } from "../resources/certificate-authority/resourc
 import { AgentHost } from "./agent-host.js";
 import { Base } from "./base.js";
 import type { Common } from "./common.js";
+import { dnsRules } from "./dns-rules.js";
 import type { HooksOf } from "./hooks.js";
 import { SessionImage } from "./session-image.js";
 import { ShellHost } from "./shell-host.js";
-import { dnsRules } from "./texts/dns-rules.js";
 import { LOG_PORT } from "./texts/rsyslog.js";
 
 export interface ClusterArgs {

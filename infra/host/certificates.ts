@@ -51,8 +51,8 @@ export async function newAuthority(commonName: string, keyBits = KEY_BITS): Prom
 }
 
 /**
- * A certificate for one name and one use, a year long (SPEC 8.4) or as long as the authority's own. Its CN is its only SAN: rsyslog's gtls driver takes
- * either for the peer's name.
+ * A certificate for one name and one use, a year long (SPEC 8.4) or as long as the authority's own. Its CN is its only SAN:
+ * rsyslog's gtls driver takes either for the peer's name.
  */
 export async function newCertificate(
   authority: IssuedCertificate,
@@ -128,10 +128,8 @@ export function daysLeft(certPem: string, nowMs: number): number {
 
 /** Whether a new certificate of the authority would be good for longer than this one, or this one claims to outlive it. */
 export function isWorthRenewing(certPem: string, authorityPem: string, nowMs: number, renewDays: number): boolean {
-  const [ends, last] = [certPem, authorityPem].map((pem) => Date.parse(new X509Certificate(pem).validTo)) as [
-    number,
-    number,
-  ];
+  const endOf = (pem: string): number => Date.parse(new X509Certificate(pem).validTo);
+  const [ends, last] = [endOf(certPem), endOf(authorityPem)];
   return ends > last || (ends < last && daysLeft(certPem, nowMs) < renewDays);
 }
 

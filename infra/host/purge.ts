@@ -9,6 +9,9 @@ export interface Leftovers {
   home: string;
 }
 
+/** As a session's id is written, for `docker ps` and `find`: both take extended regular expressions. */
+const UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}";
+
 /**
  * Defines `containers`, which puts the ids of session containers into `ids`, all with `--all`: by their label, and those of
  * convocate 2, which have none, by a name that is nothing but that: `convocate-session-` and a UUID.
@@ -16,7 +19,7 @@ export interface Leftovers {
 const CONTAINERS = `
 containers() {
   labelled=$(docker ps "$@" --quiet --filter label=convocate.session)
-  named=$(docker ps "$@" --quiet --filter 'name=^/?convocate-session-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$')
+  named=$(docker ps "$@" --quiet --filter 'name=^/?convocate-session-${UUID}$')
   ids=$(printf '%s\\n' $labelled $named | sort -u)
 }`;
 
@@ -58,7 +61,7 @@ entry=$(getent passwd "$user") || exit 0
 export const HOMES = `${OWN_HOME}
 [ -d "$home" ] || exit 0
 find "$home/" -mindepth 1 -maxdepth 1 -type d -regextype posix-extended \\
-  -regex '.*/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' -exec rm -rf --one-file-system -- {} +`;
+  -regex '.*/${UUID}' -exec rm -rf --one-file-system -- {} +`;
 
 const ACCOUNT = `
 rm -rf --one-file-system -- /etc/convocate /var/lib/convocate /var/log/convocate-agent /run/convocate /usr/local/lib/convocate

@@ -46,6 +46,7 @@ export class FakeDocker implements DockerEngine {
   /** Which image a tag names, where a test gave it one. */
   #imageIds = new Map<string, string>();
   #time = Date.now();
+  #stepMs = 0;
   #pid = 1000;
 
   /** Set to make every call wait for ever, as when dockerd is stopped with SIGSTOP. */
@@ -265,9 +266,30 @@ export class FakeDocker implements DockerEngine {
     this.#imageEvents.tell({ given, atMs: this.#time });
   }
 
+  /** Docker tells late of an end that was before the run that goes on. */
+  lateEnd(name: string, exitCode: number, atMs: number): void {
+    const { state, spec } = this.#find(name);
+    const session = spec.Labels?.[SESSION_LABEL] ?? "";
+    this.#events.tell({
+      action: "die",
+      containerId: state.id,
+      session,
+      image: state.image,
+      atMs,
+      exitCode,
+      signal: null,
+    });
+  }
+
+  /** Somebody sets the host's clock. */
+  setClock(byMs: number): void {
+    this.#time += byMs;
+    this.#stepMs += byMs;
+  }
+
   /** Later than anything before, as Docker's own clock is. */
   #tick(): string {
-    this.#time = Math.max(this.#time + 1, Date.now());
+    this.#time = Math.max(this.#time + 1, Date.now() + this.#stepMs);
     return new Date(this.#time).toISOString();
   }
 

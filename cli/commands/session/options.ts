@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { z } from "zod";
-import { DnsName, Limits, SessionName, WantedPort } from "../../../runtime/domain/index.js";
+import { DnsName, SessionName, WantedLimits, WantedPort } from "../../../runtime/domain/index.js";
 
 /** A value of one of the domain's schemas; what is allowed when it is not, or the schema's own message. */
 function parsed<T>(schema: z.ZodType<T>, value: unknown, allowed?: string): T {
@@ -29,13 +29,13 @@ export function size(text: string): number {
 }
 
 const cpus = (text: string): number =>
-  parsed(Limits.shape.cpus.unwrap(), Number(text), "cores are more than 0 and at most 1024, as 0.5 or 2.");
+  parsed(WantedLimits.shape.cpus.unwrap(), Number(text), "cores are 0.01 to 1024, as 0.5 or 2.");
 const memory = (text: string): number =>
-  parsed(Limits.shape.memory_bytes.unwrap(), size(text), "memory is 64M or more, as 512M or 2G.");
+  parsed(WantedLimits.shape.memory_bytes.unwrap(), size(text), "memory is 64M or more, as 512M or 2G.");
 const pids = (text: string): number =>
-  parsed(Limits.shape.pids.unwrap(), Number(text), "processes are a whole number, 16 to 4194304.");
+  parsed(WantedLimits.shape.pids.unwrap(), Number(text), "processes are a whole number, 16 to 4194304.");
 const disk = (text: string): number =>
-  parsed(Limits.shape.disk_bytes.unwrap(), size(text), "disk is 1M or more, as 500M or 20G.");
+  parsed(WantedLimits.shape.disk_bytes.unwrap(), size(text), "disk is 1M or more, as 500M or 20G.");
 
 /** Takes a limit back to the agent's own. */
 export const DEFAULT = "default";

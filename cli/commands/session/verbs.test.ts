@@ -109,7 +109,8 @@ describe("new", () => {
   });
 
   test.each([
-    ["--cpus", "abc", "cores are more than 0 and at most 1024"],
+    ["--cpus", "abc", "cores are 0.01 to 1024"],
+    ["--cpus", "0.001", "cores are 0.01 to 1024"],
     ["--memory", "1k", "memory is 64M or more"],
     ["--pids", "3", "processes are a whole number, 16 to 4194304"],
     ["--disk", "1K", "disk is 1M or more"],

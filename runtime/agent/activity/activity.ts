@@ -45,7 +45,6 @@ export class Activity implements AsyncDisposable {
   readonly #moods = new Map<SessionId, Mood>();
   /** Opening and closing of one session's socket, in order. */
   readonly #turns = new Map<SessionId, Promise<unknown>>();
-
   /** How often each session's mood was told, and the mood that was told last. */
   readonly #paces = new Map<SessionId, { rate: Rate; last: Mood; late: boolean }>();
   readonly #over = new AbortController();

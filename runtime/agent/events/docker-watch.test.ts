@@ -107,14 +107,26 @@ describe("DockerWatch", () => {
     expect(watch.running).toBe(0);
   });
 
-  test("tells of what happens after the host's clock was set back", async () => {
-    await stopWatch();
-    startWatch({ ...systemClock, now: () => Date.now() + 3_600_000 });
-    await listening();
+  test("tells nothing of an end before the run that goes on, when its event comes late", async () => {
     await makeContainer();
     await docker.start(name);
+    expect(await reported(1)).toEqual(["container.started"]);
+    docker.lateEnd(name, 9, Date.now() - 60_000);
+    await systemClock.sleep(100);
+    await docker.stop(name);
+    expect(await reported(2)).toEqual(["container.started", "container.stopped 0"]);
+  });
+
+  test("tells of what happens after the host's clock was set back, also to what ran before", async () => {
+    await makeContainer();
+    await docker.start(name);
+    expect(await reported(1)).toEqual(["container.started"]);
+    docker.setClock(-3_600_000);
     docker.die(name, 137);
     expect(await reported(2)).toEqual(["container.started", "container.died 137"]);
+    await docker.start(name);
+    docker.oom(name);
+    expect((await reported(4)).slice(2)).toEqual(["container.started", "container.oom"]);
   });
 
   test("tells of the kernel's kill before the end that it caused", async () => {

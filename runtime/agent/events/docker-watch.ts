@@ -158,13 +158,15 @@ export class DockerWatch implements AsyncDisposable {
       case "oom":
         this.#containers.outOfMemory(event.containerId);
         // A process that is started again and killed again must not push other sessions' events out of the spool.
-        if (event.atMs - (this.#lastOom.get(event.containerId) ?? 0) < OOM_EVERY_MS) return;
+        if (Math.abs(event.atMs - (this.#lastOom.get(event.containerId) ?? 0)) < OOM_EVERY_MS) return;
         this.#lastOom.set(event.containerId, event.atMs);
         this.#report("container.oom", id, {}, before ?? null);
         return;
       case "die": {
-        // One that ended before the run that was last seen to begin is told of already.
-        if (same && (!before.running || (before.startedAt !== null && event.atMs < Date.parse(before.startedAt))))
+        // One that ended before the run that was last seen to begin is told of already, if that run goes on: where it does
+        // not, the clock was set back.
+        if (same && !before.running) return;
+        if (same && event.atMs < Date.parse(before.startedAt ?? "") && (await this.#runs(id, event.containerId)))
           return;
         const state = await this.#inspect(id, event);
         const askedAt = this.#stopping.get(event.containerId);
@@ -226,6 +228,11 @@ export class DockerWatch implements AsyncDisposable {
   #forget(id: SessionId): void {
     if (!this.#observed.delete(id)) return;
     this.#spool.observe(id, null);
+  }
+
+  async #runs(id: SessionId, containerId: string): Promise<boolean> {
+    const state = await this.#docker.inspect(containerName(id)).catch(() => null);
+    return state?.id === containerId && state.running;
   }
 
   /** The container of the event in the run that the event is of; null when another has taken its place by now. */

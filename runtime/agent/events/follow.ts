@@ -4,7 +4,7 @@ import type { Clock } from "../clock.js";
 /** How long to wait before Docker is asked again: changes must be seen within 2 s (SPEC 5.3). */
 const RETRY_MS = 500;
 
-export interface Following<E extends { atMs: number }> {
+export interface Following<E> {
   /** What is followed, for the log. */
   what: string;
   events: (signal: AbortSignal, onOpen: () => void) => AsyncIterable<E>;
@@ -20,7 +20,7 @@ export interface Following<E extends { atMs: number }> {
 }
 
 /** Follows one of Docker's event streams until the signal, opening it again whenever it ends. Never rejects. */
-export async function followDocker<E extends { atMs: number }>(following: Following<E>): Promise<void> {
+export async function followDocker<E>(following: Following<E>): Promise<void> {
   const { what, clock, log, signal } = following;
   const stopped = (): boolean => signal.aborted;
   let complained = false;
@@ -41,7 +41,7 @@ export async function followDocker<E extends { atMs: number }>(following: Follow
   }
 }
 
-async function followOnce<E extends { atMs: number }>(following: Following<E>, isOpen: () => void): Promise<void> {
+async function followOnce<E>(following: Following<E>, isOpen: () => void): Promise<void> {
   const opened = Promise.withResolvers<void>();
   const events = following.events(following.signal, () => opened.resolve())[Symbol.asyncIterator]();
   let next = events.next();

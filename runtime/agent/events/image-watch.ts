@@ -4,6 +4,9 @@ import type { DockerEngine, ImageEvent, ImageTag } from "../containers/engine.js
 import { followDocker } from "./follow.js";
 import type { Spool } from "./spool.js";
 
+/** What happened this long before a look, or longer, was told by a clock that was set back meanwhile. */
+const ONE_LOOK_MS = 60_000;
+
 /**
  * Reports the tags of `convocate` that come and go. What was reported is remembered on disk, so a change while the agent or
  * dockerd was away is told once, and none twice. A tag that names another image now is told as loaded.
@@ -46,7 +49,8 @@ export class ImageWatch implements AsyncDisposable {
 
   /** Docker does not say which tag was taken, so what is there is looked at; one look serves all that happened before it. */
   async #heard(event: ImageEvent): Promise<void> {
-    if (event.atMs < this.#comparedAt) return;
+    const beforeMs = this.#comparedAt - event.atMs;
+    if (beforeMs > 0 && beforeMs < ONE_LOOK_MS) return;
     // By the time of the look it may be gone again.
     if (event.given) this.#loaded(event.given);
     await this.#compare();

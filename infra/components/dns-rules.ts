@@ -1,5 +1,5 @@
 import { BlockList, isIP } from "node:net";
-import type { Inventory } from "../../inventory/index.js";
+import type { Inventory } from "../inventory/index.js";
 
 /** Who has an address of these is in somebody's own network (RFC 1918, RFC 6598; RFC 4193 and RFC 4291). */
 const PRIVATE = {
