@@ -227,8 +227,10 @@ describe("override", () => {
       message: expect.stringMatching(/restart .* is in flight since .*--force/),
     });
     expect((await rig.sessions.override({ id, force: true })).status.state).toBe("stopped");
-    const held = Promise.withResolvers<void>();
-    const next = rig.locks.run(id, "edit", () => held.promise);
+    const [begun, held] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const next = rig.locks.run(id, "edit", () => (begun.resolve(), held.promise));
+    // Its lock is on disk then, and stays there whatever the other does at its end.
+    await begun.promise;
     gate.resolve();
     await stuck;
     expect(rig.locks.holder(id)).toMatchObject({ operation: "edit" });
