@@ -81,10 +81,10 @@ export class FakeDocker implements DockerEngine {
     return { gateway: "172.18.0.1" };
   }
 
-  async create(spec: ContainerSpec): Promise<string> {
+  async create(spec: ContainerSpec): Promise<string | null> {
     await this.#up();
+    if (this.containers.has(spec.name)) return null;
     this.calls.push(`create ${spec.name}`);
-    if (this.containers.has(spec.name)) throw new ConvocateError("DOCKER_ERROR", `the name ${spec.name} is in use`);
     if (!this.images.has(spec.Image ?? "")) throw new ConvocateError("DOCKER_ERROR", `no such image: ${spec.Image}`);
     const id = randomBytes(32).toString("hex");
     const state: ContainerState = {

@@ -10,9 +10,11 @@ import type { ContainerSpec, ContainerState, DockerEngine } from "./engine.js";
 import { nameServers, sharedMounts } from "./mounts.js";
 import { SESSION_NETWORK, STOP_GRACE_SECONDS, containerName, containerSpec, type Mount } from "./spec.js";
 
-/** Leave to start one session: its image, and what it pledges, reserved until this is disposed of. */
+/** Leave to start one session: its image, its network, and what it pledges, reserved until this is disposed of. */
 export interface Admitted extends Disposable {
   readonly image: string;
+  /** The host's address on the sessions' network, as its containers see it. */
+  readonly gateway: string | null;
 }
 
 /** Every session's container, and why Docker could not tell of some. A session that is in neither has none. */
@@ -79,12 +81,21 @@ export class Containers {
   /**
    * Leave to start this session, to be disposed of after the start, whether it worked or not. Asked before anything is made
    * or stopped for it. Throws IMAGE_NOT_SET, IMAGE_MISSING, ADMISSION_DENIED, and REFUSED where the container would land
-   * outside the slice.
+   * outside the slice or on a network that is not ours.
    */
   async admit(session: Pick<Metadata, "id" | "limits">): Promise<Admitted> {
-    const image = await this.#image();
-    const reserved = await this.#admission.reserve(session);
-    return { image, [Symbol.dispose]: () => reserved[Symbol.dispose]() };
+    // Side by side, since each waits for Docker; of several reasons to refuse, the first here is told.
+    const [image, network, reserved] = await Promise.allSettled([
+      this.#image(),
+      this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),
+      this.#admission.reserve(session),
+    ]);
+    if (image.status === "fulfilled" && network.status === "fulfilled" && reserved.status === "fulfilled") {
+      const { value } = reserved;
+      return { image: image.value, gateway: network.value.gateway, [Symbol.dispose]: () => value[Symbol.dispose]() };
+    }
+    if (reserved.status === "fulfilled") reserved.value[Symbol.dispose]();
+    throw [image, network, reserved].find((one) => one.status === "rejected")?.reason;
   }
 
   /** Docker's. */
@@ -121,26 +132,25 @@ export class Containers {
     return image;
   }
 
-  /** Makes a new container, which `run` starts; an old one of the session is removed first. */
-  async make(session: Metadata, { image }: Admitted): Promise<void> {
-    const name = containerName(session.id);
+  /** Makes a new container, which `run` starts, in the place of an old one of the session. */
+  async make(session: Metadata, { image, gateway }: Admitted): Promise<void> {
     const settings = this.#settings();
     const home = this.#homes.path(session.id);
     await this.#homes.check(session.id);
-    const [mounts, hooks, { gateway }] = await Promise.all([
+    const [shared, hooks, servers, ipv6] = await Promise.all([
       this.#mounts(session.id, settings),
       this.#openHooks?.(session.id),
-      this.#docker.ensureNetwork(SESSION_NETWORK, SESSION_BRIDGE),
-      this.#docker.remove(name),
+      nameServers(settings.session.dns, gateway),
+      hasIpv6(),
     ]);
     const spec = containerSpec({
       session,
       settings,
       image,
       home,
-      shared: mounts,
-      nameServers: await nameServers(settings.session.dns, gateway),
-      ipv6: await hasIpv6(),
+      shared,
+      nameServers: servers,
+      ipv6,
       ...(hooks === undefined ? {} : { hooks }),
     });
     try {
@@ -150,12 +160,10 @@ export class Containers {
     }
   }
 
-  /** Starts what `make` made. Throws REFUSED as `admit` does. */
+  /** Starts what `make` made. */
   async run(id: SessionId): Promise<void> {
-    const name = containerName(id);
     try {
-      await this.#docker.start(name);
-      await this.#checkSlice(name);
+      await this.#docker.start(containerName(id));
     } finally {
       this.changed(id);
     }
@@ -171,19 +179,34 @@ export class Containers {
   /** Since leave was given, an update may have named another image, and the daily job taken this one: then it is that. */
   async #create(spec: ContainerSpec, image: string): Promise<void> {
     try {
-      await this.#docker.create(spec);
+      await this.#replace(spec);
     } catch (error) {
       const current = this.#currentImage();
       if (current === null || current === image || (await this.#docker.hasImage(image))) throw error;
-      await this.#docker.create({ ...spec, Image: current });
+      await this.#replace({ ...spec, Image: current });
     }
   }
 
-  /** The cgroup driver is what Docker says; this is what the kernel does. */
-  async #checkSlice(name: string): Promise<void> {
+  /** A new session has no container, so whether there is one is not asked before it is in the way. */
+  async #replace(spec: ContainerSpec): Promise<void> {
+    if ((await this.#docker.create(spec)) !== null) return;
+    await this.#docker.remove(spec.name);
+    if ((await this.#docker.create(spec)) === null)
+      throw new ConvocateError(
+        "DOCKER_ERROR",
+        `somebody else makes ${spec.name} just now: see who, and start it again`,
+      );
+  }
+
+  /**
+   * Looks where a container that was started landed: the cgroup driver is what Docker says, this is what the kernel does. One
+   * outside the slice is removed. Throws REFUSED then.
+   */
+  async checkSlice(id: SessionId): Promise<void> {
+    const name = containerName(id);
     const state = await this.#docker.inspect(name);
     if (!state?.running || (await this.#cgroups.inSlice(state.pid)) !== false) return;
-    await this.#docker.remove(name);
+    await this.remove(id);
     throw new ConvocateError(
       "REFUSED",
       `the container landed outside ${SESSIONS_SLICE}, so it was removed again: see \`systemd-cgls\` on this host, ` +

@@ -113,11 +113,16 @@ export class RealDocker implements DockerEngine {
     return this.#orNull("network inspect", () => inTime("network inspect", this.#docker.getNetwork(name).inspect()));
   }
 
-  async create(spec: ContainerSpec): Promise<string> {
-    const made = await this.#ask("container create", () =>
-      this.#docker.createContainer({ ...spec, abortSignal: AbortSignal.timeout(SLOW_MS) }),
-    );
-    return made.id;
+  async create(spec: ContainerSpec): Promise<string | null> {
+    try {
+      const made = await this.#ask("container create", () =>
+        this.#docker.createContainer({ ...spec, abortSignal: AbortSignal.timeout(SLOW_MS) }),
+      );
+      return made.id;
+    } catch (error) {
+      if (statusOf(error) === 409) return null;
+      throw error;
+    }
   }
 
   async start(name: string): Promise<void> {

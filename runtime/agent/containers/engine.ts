@@ -113,8 +113,8 @@ export interface DockerEngine {
    * the host's IPv4 address on it. REFUSED when there is another network of that name which is in use.
    */
   ensureNetwork(name: string, bridge: string): Promise<{ gateway: string | null }>;
-  /** Answers with the container's id. */
-  create(spec: ContainerSpec): Promise<string>;
+  /** Answers with the container's id; null when there is one of that name. */
+  create(spec: ContainerSpec): Promise<string | null>;
   start(name: string): Promise<void>;
   /** SIGTERM, then SIGKILL after the grace. Nothing happens to a stopped or missing one. */
   stop(name: string, graceSeconds: number): Promise<void>;

@@ -152,6 +152,7 @@ describe("admission", () => {
     const { id } = await rig.sessions.create(createParams());
     await expect(rig.sessions.restart(id, false)).rejects.toMatchObject({ code: "REFUSED" });
     expect(rig.docker.containers.size).toBe(0);
+    expect(rig.store.get(id)).toMatchObject({ started_before: false, runs_in_boot: null });
   });
 });
 

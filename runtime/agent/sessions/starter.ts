@@ -24,7 +24,7 @@ export class Starter {
   /** In a new container. `requestId` is of the restart that asked for it. */
   async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<void> {
     const { store, containers, step, boot = null } = this.#with;
-    const { port, protocol, runs_in_boot, published, restarted_by, restart_to_apply } = session;
+    const { port, protocol, runs_in_boot, published, restarted_by, restart_to_apply, started_before } = session;
     // What is true once it runs is noted before: an agent that dies in between must know the port that is held, and the request
     // that did it. One that finds it not running in this boot takes that for its end.
     const noted = {
@@ -33,17 +33,25 @@ export class Starter {
       published: port === 0 ? null : { port, protocol },
       ...(requestId === null ? {} : { restarted_by: requestId }),
     };
+    const takeBack = async (): Promise<void> => {
+      const before = { runs_in_boot: runs_in_boot ?? null, published, restarted_by, restart_to_apply, started_before };
+      await store.update(session.id, before).catch(() => undefined);
+    };
     try {
-      const ready = await Promise.allSettled([store.update(session.id, noted), containers.make(session, admitted)]);
-      for (const one of ready) if (one.status === "rejected") throw one.reason;
+      await allOf([store.update(session.id, noted), containers.make(session, admitted)]);
       await containers.run(session.id);
     } catch (error) {
-      const before = { runs_in_boot: runs_in_boot ?? null, published, restarted_by, restart_to_apply };
-      await store.update(session.id, before).catch(() => undefined);
+      await takeBack();
       throw error;
     }
     await step("started");
-    await this.#started(session.id);
+    const [landed, started] = await Promise.allSettled([containers.checkSlice(session.id), this.#started(session.id)]);
+    if (landed.status === "rejected") {
+      // It does not run any more.
+      await takeBack();
+      throw landed.reason;
+    }
+    if (started.status === "rejected") throw started.reason;
   }
 
   /** Finishes a start that a crash may have cut off: before the container ran, or after. */
@@ -68,4 +76,9 @@ export class Starter {
       last_accessed_at: timestamp(clock),
     });
   }
+}
+
+/** Waits for all of them, and throws the first one's reason: none goes on behind the back of whoever is told. */
+async function allOf(works: readonly Promise<void>[]): Promise<void> {
+  for (const one of await Promise.allSettled(works)) if (one.status === "rejected") throw one.reason;
 }
