@@ -10,6 +10,7 @@ import { median, type Figure } from "./figures.js";
 import { AGENT_ON_SHELL } from "./ours.js";
 
 const OUTPUT_BYTES = 1024 ** 3;
+const OUTPUT_TURNS = 8;
 const OUTPUT_TIMEOUT_MS = 600_000;
 const DONE = "all-was-written";
 const IDLE_SESSIONS = 100;
@@ -19,22 +20,29 @@ const TICKS_PER_SECOND = 100;
 /** So that a hundred are admitted on a small machine. */
 const SMALL: Limits = { cpus: 0.01, memory_bytes: 64 * 1024 ** 2, disk_bytes: 1024 ** 2 };
 
-/** 1 GiB that a session writes to its screen, until the attach shows its end; and what memory that took the agent at most. */
+/**
+ * 1 GiB that a session writes to its screen, until the attach shows its end, in turns so that a machine which slows down
+ * meanwhile slows both; and what memory that took the agent at most.
+ */
 export async function measureOutput(cluster: TestCluster, sessions: { ours: Target; peer: Target }): Promise<Figure[]> {
   const ways = { ours: attachOurs, peer: attachPeer } as const;
   const times = { ours: 0, peer: 0 };
-  for (const way of ["ours", "peer"] as const) {
-    const target = sessions[way];
-    const write = `read -r line; yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${OUTPUT_BYTES}; echo; echo ${DONE}; cat`;
+  const bytes = OUTPUT_BYTES / OUTPUT_TURNS;
+  const write = `while read -r turn; do yes 0123456789abcdefghijklmnopqrstuvwxyz | head -c ${bytes}; echo; echo "${DONE} $turn"; done`;
+  for (const { id } of Object.values(sessions)) {
     const window = ["tmux", "new-window", "-t", "=claude:", "sh", "-c", write];
-    await cluster.lab.exec("shell", ["docker", "exec", "-u", "1337:1337", `convocate-session-${target.id}`, ...window]);
-    const attach = await ways[way](target);
-    try {
-      await attach.firstByteMs;
-      await settle();
-      times[way] = await attach.until("\r", DONE, OUTPUT_TIMEOUT_MS);
-    } finally {
-      await attach.detach();
+    await cluster.lab.exec("shell", ["docker", "exec", "-u", "1337:1337", `convocate-session-${id}`, ...window]);
+  }
+  for (let turn = 1; turn <= OUTPUT_TURNS; turn++) {
+    for (const way of ["ours", "peer"] as const) {
+      const attach = await ways[way](sessions[way]);
+      try {
+        await attach.firstByteMs;
+        await settle();
+        times[way] += await attach.until(`${turn}\r`, `${DONE} ${turn}`, OUTPUT_TIMEOUT_MS);
+      } finally {
+        await attach.detach();
+      }
     }
   }
   const peak = /VmHWM:\s+(\d+) kB/.exec(await ofAgent(cluster, "cat /proc/$pid/status"))?.[1];
@@ -44,7 +52,7 @@ export async function measureOutput(cluster: TestCluster, sessions: { ours: Targ
       ours: times.ours,
       beside: { name: "ssh -tt, docker exec -it, tmux", value: times.peer },
       target: { kind: "ratio", atMost: 1 },
-      samples: 1,
+      samples: OUTPUT_TURNS,
     },
     {
       what: "agent's memory after it, the most there was",
