@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
@@ -13,13 +13,15 @@ import {
   type ImageEvent,
 } from "../../runtime/agent/containers/engine.js";
 import { containerName } from "../../runtime/agent/containers/spec.js";
-import { newSessionId } from "../../runtime/domain/index.js";
+import { ConvocateError, newSessionId } from "../../runtime/domain/index.js";
 import { eventually } from "../support/eventually.js";
 import { FakeDocker } from "./fake-docker.js";
 import { FakeTty } from "./fake-tty.js";
 
 const IMAGE = "t-agent-busybox:1";
 const BUSYBOX = "/bin/busybox";
+/** For a shell: it ends neither by itself nor on SIGTERM. */
+const STOPPED = "kill -STOP $$";
 
 /** An image of one file: no registry is needed, only Debian's busybox-static. */
 function makeImage(): void {
@@ -28,6 +30,7 @@ function makeImage(): void {
     mkdirSync(join(root, "bin"));
     copyFileSync(BUSYBOX, join(root, "bin/busybox"));
     chmodSync(join(root, "bin/busybox"), 0o755);
+    symlinkSync("busybox", join(root, "bin/timeout"));
     const tar = execFileSync("tar", ["-C", root, "-c", "."], { maxBuffer: 64 * 1024 * 1024 });
     execFileSync("docker", ["import", "-", IMAGE], { input: tar });
   } finally {
@@ -49,8 +52,10 @@ else console.log("skipped the real engine: /bin/busybox is missing (apt-get inst
 function makeFake(): FakeDocker {
   const fake = new FakeDocker();
   fake.images.add(IMAGE);
-  fake.onRun = ({ argv, env }) =>
-    argv[1] === "false" ? { exitCode: 1, output: "" } : { exitCode: 0, output: `${env["GREETING"] ?? ""}\n` };
+  fake.onRun = ({ argv, env }) => {
+    if (argv.at(-1) === STOPPED) throw new ConvocateError("TIMEOUT", "it did not end in time");
+    return argv[1] === "false" ? { exitCode: 1, output: "" } : { exitCode: 0, output: `${env["GREETING"] ?? ""}\n` };
+  };
   return fake;
 }
 
@@ -173,6 +178,18 @@ describe.each(engines)("Docker, %s", (kind, make) => {
     const said = await docker.run(name, asRoot(...busybox("sh", "-c", 'echo "$GREETING"')), 5000);
     expect(said).toEqual({ exitCode: 0, output: "hi\n" });
     expect((await docker.run(name, asRoot(...busybox("false")), 5000)).exitCode).toBe(1);
+  });
+
+  test("ends a process that does not end in time: nothing of it stays in the container", async () => {
+    const processes = async (): Promise<string> => (await docker.run(name, asRoot(...busybox("ps")), 5000)).output;
+    await expect(docker.run(name, asRoot(...busybox("sh", "-c", STOPPED)), 1000)).rejects.toMatchObject({
+      code: "TIMEOUT",
+    });
+    await eventually("it to be gone", async () => !(await processes()).includes("STOP"), {
+      everyMs: 500,
+      timeoutMs: 9_000,
+    });
+    expect((await docker.inspect(name))?.running).toBe(true);
   });
 
   test("opens a TTY, and ends its stream when its process ends", async () => {

@@ -225,7 +225,10 @@ export class RealDocker implements DockerEngine {
   }
 
   async run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }> {
-    const exec = await this.#createExec(name, request, false);
+    // Docker leaves a process whose stream is closed alone. Its time is counted inside, and so ends it without this agent, too.
+    const seconds = Math.ceil(timeoutMs / 1000) + 1;
+    const argv = ["timeout", "-s", "KILL", String(seconds), ...request.argv];
+    const exec = await this.#createExec(name, { ...request, argv }, false);
     const stream = await this.#startExec(exec, { Tty: false, stdin: false });
     const timer = setTimeout(() => stream.destroy(new Error("deadline")), timeoutMs);
     const chunks: Buffer[] = [];

@@ -130,7 +130,10 @@ export interface DockerEngine {
   events(signal: AbortSignal, onOpen: () => void): AsyncIterable<ContainerEvent>;
   /** What happens to images from now on; `onOpen` and the end as with `events`. */
   imageEvents(signal: AbortSignal, onOpen: () => void): AsyncIterable<ImageEvent>;
-  /** Runs to the end; SESSION_NOT_RUNNING when the container does not run. Keeps the first 64 KiB of what it says. */
+  /**
+   * Runs to the end; SESSION_NOT_RUNNING when the container does not run. Keeps the first 64 KiB of what it says. TIMEOUT when
+   * it did not end by then; `timeout` of the container's own coreutils then kills it, within two seconds.
+   */
   run(name: string, request: ExecRequest, timeoutMs: number): Promise<{ exitCode: number; output: string }>;
   /** Starts a process on a TTY; SESSION_NOT_RUNNING when the container does not run. */
   openTty(name: string, request: ExecRequest): Promise<TtyExec>;
