@@ -23,7 +23,9 @@ export async function askEach<K, T>(
   const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, patienceMs)));
   await Promise.race([Promise.all(Array.from({ length: AT_ONCE }, worker)), late]);
   clearTimeout(timer);
-  return new Map(keys.map((key) => [key, answers.get(key) ?? noAnswer()] as const));
+  const told = new Map(answers);
+  for (const key of keys) if (!told.has(key)) told.set(key, noAnswer());
+  return told;
 }
 
 /** What stands for the answer of a container that Docker has not told of in time. */

@@ -10,7 +10,7 @@ import { containerName } from "./spec.js";
 let folder: string;
 let server: Server;
 let docker: RealDocker;
-/** What a dockerd answers to a path below its version; `null` is no answer at all. */
+/** What a dockerd answers to a path below its version; `null` is no answer at all, `undefined` that there is no such thing. */
 let answer: (path: string, query: URLSearchParams) => unknown;
 /** What it tells before it closes its event stream. */
 let stream = "";
@@ -26,8 +26,8 @@ beforeEach(async () => {
     const url = new URL(request.url ?? "", "http://docker");
     const body = answer(url.pathname, url.searchParams);
     if (body === null) return;
-    response.writeHead(200, { "content-type": "application/json" });
-    response.end(JSON.stringify(body));
+    response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify(body ?? { message: "no such container" }));
   });
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   docker = new RealDocker(socket);
@@ -51,6 +51,11 @@ test("says what runs within 4 s, also where one container's inspect hangs: of th
   expect(running).toHaveLength(20);
   expect(running).toContainEqual({ name: "name3", cgroupParent: "a.slice", cpus: null, memoryBytes: null });
   expect(running).toContainEqual({ name: "name7", cgroupParent: null, cpus: null, memoryBytes: null });
+});
+
+test("says nothing of what ran when it was listed and is gone since", async () => {
+  answer = (path) => (path.endsWith("/containers/json") ? [{ Id: "id1", Names: ["/name1"] }] : undefined);
+  expect(await docker.running()).toEqual([]);
 });
 
 test("knows a session's container by its name: one of an earlier release has no label", async () => {
