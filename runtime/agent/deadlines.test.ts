@@ -9,7 +9,7 @@ import { DockerPulse } from "./containers/pulse.js";
 import { Deadlines, OPERATION_MS } from "./deadlines.js";
 import { rpcHandlers } from "./handlers.js";
 import { LiveSettings } from "./settings.js";
-import { AgentSettings, newAgentId } from "../domain/index.js";
+import { AgentSettings, ConvocateError, newAgentId } from "../domain/index.js";
 import { silentLog } from "../protocol/log.js";
 
 let rig: SessionsRig;
@@ -76,6 +76,25 @@ test("with a Docker that hangs every operation that needs it is told so within 1
       { status: "rejected", reason: expect.objectContaining({ code: "TIMEOUT" }) },
     ]);
   }
+});
+
+test("a kill that Docker does not do is answered within 20 s, and one of a hung shim says how to end that", async () => {
+  const { id } = await rig.sessions.create(createParams({ start: true }));
+  const gate = Promise.withResolvers<void>();
+  rig.docker.beforeStop = () => gate.promise;
+  const late = await settled(handlers.kill({ id }));
+  expect(late.afterMs).toBeLessThan(21_000);
+  expect(late.outcome).toMatchObject({ reason: { code: "TIMEOUT" } });
+  expect(rig.locks.holder(id)).toMatchObject({ operation: "kill" });
+  gate.resolve();
+  await eventually("the lock to be free", () => !rig.locks.holder(id));
+  rig.docker.beforeInspect = async () => {
+    throw new ConvocateError("TIMEOUT", "Docker did not answer container inspect in time");
+  };
+  await expect(handlers.kill({ id })).rejects.toMatchObject({
+    code: "TIMEOUT",
+    message: expect.stringMatching(`inspect in time; .*name=convocate-session-${id}.*pkill -KILL -f "containerd-shim`),
+  });
 });
 
 test("what needs no Docker is done meanwhile; list and get say within 5 s that it does not answer", async () => {

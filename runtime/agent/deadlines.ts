@@ -7,6 +7,8 @@ export const QUESTION_PATIENCE_MS = 4_000;
 const OPERATION_PATIENCE_MS = 6_000;
 /** Stopping takes 10 s of grace, a start on a busy host some more; removing a big home takes its time. */
 export const OPERATION_MS = 180_000;
+/** A kill is 10 s of grace, SIGKILL, and some more on a busy host: one that Docker has not done by then it may never do. */
+export const KILL_MS = 20_000;
 /** Some hundred GB on one disk. */
 export const COPY_MS = 3_600_000;
 

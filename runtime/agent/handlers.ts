@@ -2,7 +2,7 @@ import { PROTOCOL_VERSION, RELEASE, type AgentId, type SessionId } from "../doma
 import type { RpcHandlers } from "../protocol/rpc/ops.js";
 import type { CapacityReport } from "./capacity/capacity.js";
 import { timestamp, type Clock } from "./clock.js";
-import { COPY_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
+import { COPY_MS, KILL_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
 import type { Transfers } from "./transfer/transfers.js";
@@ -41,7 +41,7 @@ export function rpcHandlers(parts: {
         : deadlines.within("create", OPERATION_MS, (signal) => sessions.create(params, signal)),
     restart: ({ id, force, request_id }) =>
       deadlines.withDocker("restart", (signal) => sessions.restart(id, force, request_id, signal)),
-    kill: ({ id }) => deadlines.withDocker("kill", (signal) => sessions.kill(id, signal)),
+    kill: ({ id }) => deadlines.withDocker("kill", (signal) => sessions.kill(id, signal), KILL_MS),
     background: ({ id }) =>
       deadlines.withDocker("background", async () => ({ detached: await sessions.background(id) })),
     delete: async ({ id, request_id }) => {

@@ -241,6 +241,13 @@ export class Containers {
     return state && (await this.#withOomKills(state));
   }
 
+  /** The same for whoever only looks: throws TIMEOUT as soon as a list would give up on it. */
+  async look(id: SessionId): Promise<ContainerState | null> {
+    const [answer = null] = (await askEach([id], (one) => this.state(one))).values();
+    if (answer instanceof ConvocateError) throw answer;
+    return answer;
+  }
+
   /** Asked of the kernel each time: that is one small file, and Docker tells of the first kill only. */
   async #withOomKills(state: ContainerState): Promise<ContainerState> {
     if (!state.running) return state;

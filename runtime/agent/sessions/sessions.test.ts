@@ -308,11 +308,17 @@ describe("list", () => {
     const since = Date.now();
     expect(await states()).toEqual(["error", "running"]);
     expect(Date.now() - since).toBeLessThan(5_000);
+    const one = Date.now();
+    expect((await rig.sessions.get(broken.id)).status).toMatchObject({
+      state: "error",
+      message: expect.stringContaining("containerd-shim"),
+    });
+    expect(Date.now() - one).toBeLessThan(5_000);
     // It is not asked again, nor waited for again, while the first question is open.
     const again = Date.now();
     expect(await states()).toEqual(["error", "running"]);
     expect(Date.now() - again).toBeLessThan(1_000);
-    expect(asked).toBe(1);
+    expect(asked).toBe(2);
     shim.resolve();
     await new Promise((resolve) => setImmediate(resolve));
     expect(await states()).toEqual(["running", "running"]);

@@ -10,6 +10,7 @@ import type { OpParams, OpResult } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
 import type { DockerPulse } from "../containers/pulse.js";
+import { containerName } from "../containers/spec.js";
 import { QUESTION_PATIENCE_MS } from "../deadlines.js";
 import type { EventSink } from "../events/sink.js";
 import type { SessionJournal } from "../journal/journal.js";
@@ -91,11 +92,12 @@ export class Sessions {
     return store.all().map((metadata) => this.#view(metadata, knowledge(metadata.id)));
   }
 
+  /** One of them, as `list` has it. */
   async get(id: SessionId): Promise<Session> {
     const metadata = this.find(id);
     const { containers, pulse } = this.#with;
     try {
-      const container = await pulse.guard("get", QUESTION_PATIENCE_MS, () => containers.state(id));
+      const container = await pulse.guard("get", QUESTION_PATIENCE_MS, () => containers.look(id));
       return this.#view(metadata, { container });
     } catch (error) {
       return this.#view(metadata, { error: toConvocateError(error).message });
@@ -139,11 +141,11 @@ export class Sessions {
     this.find(id);
     await this.#with.locks.run(id, "kill", async () => {
       this.find(id);
-      const state = await this.#with.containers.state(id);
+      const state = await this.#with.containers.state(id).catch(untold(id));
       signal?.throwIfAborted();
       // A disk that is full keeps nobody from stopping a session; the error then says what was not noted.
       const noted = await settled(this.#with.store.update(id, { runs_in_boot: null }));
-      if (state?.running) await this.#with.containers.stop(id);
+      if (state?.running) await this.#with.containers.stop(id).catch(untold(id));
       // The port of a container that is down is anybody's, where an edit gave the session another one.
       await settled(this.#with.store.update(id, { published: null }));
       if (noted.status === "rejected") throw noted.reason;
@@ -280,6 +282,21 @@ export class Sessions {
     const { agentId, locks, attached, activity } = this.#with;
     return sessionView(agentId, metadata, known, locks.holder(metadata.id), attached(metadata.id), activity);
   }
+}
+
+/** A shim that hangs makes Docker wait for ever, with `docker kill` and `docker rm --force`, too. */
+function untold(id: SessionId): (error: unknown) => never {
+  return (error) => {
+    const { code, message } = toConvocateError(error);
+    if (code !== "TIMEOUT") throw error;
+    throw new ConvocateError(
+      code,
+      `${message}; should it be the containerd-shim of this session that hangs, end both on this host: ` +
+        `\`docker ps --no-trunc --filter name=${containerName(id)}\` has its CONTAINER ID, and ` +
+        `\`pkill -KILL -f "containerd-shim.* -id CONTAINER_ID"\` does it`,
+      { cause: error },
+    );
+  };
 }
 
 async function settled(work: Promise<void>): Promise<PromiseSettledResult<void>> {
