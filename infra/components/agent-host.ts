@@ -87,7 +87,7 @@ export class AgentHost extends pulumi.ComponentResource {
     );
 
     const registered = register(args, { hostKey, toShell, agentId: id.agentId }, this);
-    const settings = agentSettings(agent, common.service, this.#nameServers());
+    const settings = agentSettings(agent, args.shell.args.shell, common.service, this.#nameServers());
     const config = new Files(
       `${name}/agent-config`,
       {

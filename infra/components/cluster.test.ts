@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import * as pulumi from "@pulumi/pulumi";
+import type { AgentSettings } from "../../runtime/domain/index.js";
 import type { Inventory, InventoryAgent } from "../inventory/index.js";
 import { AT_SHELL } from "../rollout/exclude.js";
 import { Cluster } from "./cluster.js";
@@ -47,7 +48,7 @@ const agent = (name: string, ip: string, onShellHost = false): InventoryAgent =>
   onShellHost,
 });
 
-const inventory = (agents: InventoryAgent[]): Inventory => ({
+const inventory = (agents: InventoryAgent[], statusPort = 223): Inventory => ({
   path: "/inventory.yaml",
   cluster: "test",
   shell: {
@@ -55,7 +56,7 @@ const inventory = (agents: InventoryAgent[]): Inventory => ({
     host: address("shell", "192.0.2.10"),
     clusterAddress: "192.0.2.10",
     sshPort: 22,
-    statusPort: 223,
+    statusPort,
   },
   agents,
   service: { user: "claude", uid: 1337, gid: 1337, home: "/home/claude" },
@@ -63,7 +64,7 @@ const inventory = (agents: InventoryAgent[]): Inventory => ({
   certificates: { generation: 1 },
 });
 
-async function declare(agents: InventoryAgent[]): Promise<Record<string, string>> {
+async function declare(agents: InventoryAgent[], statusPort?: number): Promise<Record<string, string>> {
   declared.length = 0;
   await pulumi.runtime.setMocks({
     call: () => ({}),
@@ -75,7 +76,7 @@ async function declare(agents: InventoryAgent[]): Promise<Record<string, string>
     },
   });
   const cluster = new Cluster({
-    inventory: inventory(agents),
+    inventory: inventory(agents, statusPort),
     imageSource: "source",
     common: {
       cluster: "test",
@@ -156,9 +157,30 @@ describe("a shell host and two agents", () => {
     expect(JSON.parse(config.files["/etc/convocate-agent/settings.json"]!.content)).toMatchObject({
       name: "agent-1",
       uid: 1337,
+      reserved_ports: [22, 53, 222, 223, 514],
       session: { env: { A: "b" } },
     });
   });
+});
+
+test("ports that the inventory gave the host's own services are reserved, the shell's on its machine alone", async () => {
+  const moved = { agentPort: 2222, sshPort: 2022 };
+  const agents = [agent("agent-1", "192.0.2.11"), agent("both", "192.0.2.10", true)];
+  await declare(
+    agents.map((one) => ({ ...one, ...moved })),
+    2230,
+  );
+  await settled();
+  const reserved = ["agent-1", "both"].map((name) => {
+    const config = declared.find((one) => one.name === `${name}/agent-config`)?.inputs as {
+      files: Record<string, { content: string }>;
+    };
+    return (JSON.parse(config.files["/etc/convocate-agent/settings.json"]!.content) as AgentSettings).reserved_ports;
+  });
+  expect(reserved).toEqual([
+    [22, 53, 222, 223, 514, 2222, 2022],
+    [22, 53, 222, 223, 514, 2222, 2022, 2230],
+  ]);
 });
 
 test("a machine that is shell and agent has packages, user, runtime and firewall once", async () => {

@@ -170,6 +170,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     forget,
     journal,
     pulse,
+    reservedPorts: settings.reserved_ports,
     refuseNew: () => live.refuseNew(),
   });
   const afterBoot = new AfterBoot({

@@ -9,7 +9,10 @@ export const SessionName = z
   .string()
   .regex(/^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$/, "must be 1 to 64 of letters, digits, _ and -, and not begin with -");
 
-/** The host's own doors (SPEC 2): a session that published one would take it from sshd, dnsmasq, rsyslog or convocate. */
+/**
+ * The host's own doors (SPEC 2): a session that published one would take it from sshd, dnsmasq, rsyslog or convocate. Where the
+ * inventory puts some elsewhere, the agent's settings say so beside these.
+ */
 export const RESERVED_PORTS: readonly number[] = [22, 53, 222, 223, 514];
 
 const notReserved = (port: number): boolean => !RESERVED_PORTS.includes(port);

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RESERVED_PORTS } from "./session.js";
 
 /**
  * `/etc/convocate-agent/settings.json`: what the inventory says of one agent, written by provisioning, read by the agent
@@ -10,6 +11,8 @@ export const AgentSettings = z.object({
   uid: z.int().min(1).default(1337),
   gid: z.int().min(1).default(1337),
   home: z.string().startsWith("/").default("/home/claude"),
+  /** Ports that the host's own services listen on, wherever the inventory has put them: no session publishes one. */
+  reserved_ports: z.array(z.int().min(1).max(65535)).default([...RESERVED_PORTS]),
   session: z
     .object({
       sudo: z.boolean().default(true),

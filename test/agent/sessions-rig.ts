@@ -38,6 +38,8 @@ export class SessionsRig implements Disposable {
   cores = 100;
   /** The agent takes no new sessions. */
   cordoned = false;
+  /** The host's own; of the next agent to open. */
+  reservedPorts = [22, 222];
   emitted: string[] = [];
   step: StepProbe = noProbe;
   clock: Clock = systemClock;
@@ -67,6 +69,7 @@ export class SessionsRig implements Disposable {
     const settings = AgentSettings.parse({
       name: "a",
       home: join(this.root, "home"),
+      reserved_ports: this.reservedPorts,
       uid: process.getuid!() || 1,
       gid: process.getgid!() || 1,
     });
@@ -99,6 +102,7 @@ export class SessionsRig implements Disposable {
       attached: () => 0,
       detachAll: async () => 3,
       journal: this.journal,
+      reservedPorts: settings.reserved_ports,
       pulse: new DockerPulse(docker, clock),
       refuseNew: () => {
         if (this.cordoned) throw new ConvocateError("REFUSED", "cordoned");

@@ -145,6 +145,7 @@ export class TransferAgent implements TransferPeer, AsyncDisposable {
       attached: () => 0,
       detachAll: async () => 0,
       journal: new FakeJournal(),
+      reservedPorts: settings.reserved_ports,
       pulse: new DockerPulse(docker, systemClock),
     });
     this.records = mortal("records", await TransferRecords.open(join(root, "transfers"), silentLog));

@@ -1,11 +1,21 @@
-import { AgentSettings } from "../../../runtime/domain/index.js";
-import type { Inventory, InventoryAgent } from "../../inventory/index.js";
+import { AgentSettings, RESERVED_PORTS } from "../../../runtime/domain/index.js";
+import type { Inventory, InventoryAgent, InventoryShell } from "../../inventory/index.js";
+
+/** Also where sshd listens behind a forwarded port: what the inventory has is the forwarded one then, and 22 is reserved anyway. */
+function reservedPorts({ agentPort, sshPort, onShellHost }: InventoryAgent, { statusPort }: InventoryShell): number[] {
+  return [...new Set([...RESERVED_PORTS, agentPort, sshPort, ...(onShellHost ? [statusPort] : [])])];
+}
 
 /**
  * /etc/convocate-agent/settings.json, through its own schema: what the agent would refuse is refused here. `dns` is what its
  * sessions ask for names; none means the host's own.
  */
-export function agentSettings(agent: InventoryAgent, service: Inventory["service"], dns: readonly string[]): string {
+export function agentSettings(
+  agent: InventoryAgent,
+  shell: InventoryShell,
+  service: Inventory["service"],
+  dns: readonly string[],
+): string {
   const { sudo, env, memoryBytes, pids, cpus, diskBytes } = agent.session;
   const settings = AgentSettings.parse({
     name: agent.name,
@@ -13,6 +23,7 @@ export function agentSettings(agent: InventoryAgent, service: Inventory["service
     uid: service.uid,
     gid: service.gid,
     home: service.home,
+    reserved_ports: reservedPorts(agent, shell),
     session: {
       ...(sudo === undefined ? {} : { sudo }),
       env: env ?? {},

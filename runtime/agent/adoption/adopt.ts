@@ -6,7 +6,7 @@ import type { EventSink } from "../events/sink.js";
 import type { Locks } from "../sessions/locks.js";
 import { tellCreated } from "../sessions/maker.js";
 import { Metadata, type MetadataStore } from "../sessions/metadata.js";
-import { choosePort } from "../sessions/ports.js";
+import { choosePort, refuseReserved } from "../sessions/ports.js";
 import { readFormer, type FormerSession } from "./former.js";
 
 export interface Refused {
@@ -54,7 +54,7 @@ export async function findCandidates(
   }
   formers.sort((a, b) => byText(a.created_at, b.created_at) || byText(a.uuid, b.uuid));
   for (const former of formers) {
-    const why = clash(former, [...store.all(), ...held, ...found.sessions]);
+    const why = clash(former, [...store.all(), ...held, ...found.sessions], settings.reserved_ports);
     if (why === null) found.sessions.push(metadataOf(former));
     else found.refused.push({ directory: former.uuid, reason: why });
   }
@@ -110,12 +110,13 @@ async function looksLikeSession(home: string, directory: string): Promise<boolea
 }
 
 /** Why it cannot be beside these, or null. */
-function clash(former: FormerSession, others: readonly Metadata[]): string | null {
+function clash(former: FormerSession, others: readonly Metadata[], reserved: readonly number[]): string | null {
   try {
-    choosePort(former.port, former.protocol, others);
+    refuseReserved(former.port, reserved);
+    choosePort(former.port, former.protocol, others, reserved);
   } catch (error) {
     if (!(error instanceof ConvocateError)) throw error;
-    return `port ${former.port}/${former.protocol} belongs to another session: change port in its ${FORMER_SESSION_FILE} (0 for none)`;
+    return `port ${former.port}/${former.protocol} belongs to another session or the host itself: change port in its ${FORMER_SESSION_FILE} (0 for none)`;
   }
   const holder = former.dns_name === null ? undefined : others.find((one) => one.dns_name === former.dns_name);
   if (!holder) return null;

@@ -206,6 +206,14 @@ test("refuses a directory that is not the service user's", async () => {
   );
 });
 
+test("refuses a port that a service of this host has by its settings", async () => {
+  host.settings({ reserved_ports: [22, 2222] });
+  const [one, other] = [host.leave({ port: 2222 }), host.leave({ port: 2223 })];
+  const result = await adopt();
+  expect(reason(result, one)).toMatch(/port 2222\/tcp belongs to another session or the host itself/);
+  expect(result.adopted.map(({ id }) => id)).toEqual([other]);
+});
+
 test("gives a port or a DNS name that two want to the older one, and to one that is there already", async () => {
   const older = host.leave({ port: 1001, dns_name: "web", created_at: "2024-01-01T00:00:00Z" });
   const younger = host.leave({ port: 1001 });

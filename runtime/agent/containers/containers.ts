@@ -5,6 +5,7 @@ import type { Cgroups } from "../capacity/cgroups.js";
 import { isMissing } from "../../protocol/files.js";
 import type { Homes } from "../sessions/homes.js";
 import type { Metadata } from "../sessions/metadata.js";
+import { refuseReserved } from "../sessions/ports.js";
 import { askEach, noAnswer } from "./ask-each.js";
 import type { ContainerSpec, ContainerState, DockerEngine } from "./engine.js";
 import { nameServers, sharedMounts } from "./mounts.js";
@@ -80,10 +81,11 @@ export class Containers {
 
   /**
    * Leave to start this session, to be disposed of after the start, whether it worked or not. Asked before anything is made
-   * or stopped for it. Throws IMAGE_NOT_SET, IMAGE_MISSING, ADMISSION_DENIED, and REFUSED where the container would land
-   * outside the slice or on a network that is not ours.
+   * or stopped for it. Throws IMAGE_NOT_SET, IMAGE_MISSING, ADMISSION_DENIED, PORT_TAKEN where its port is the host's own by
+   * now, and REFUSED where the container would land outside the slice or on a network that is not ours.
    */
-  async admit(session: Pick<Metadata, "id" | "limits">): Promise<Admitted> {
+  async admit(session: Pick<Metadata, "id" | "limits" | "port">): Promise<Admitted> {
+    refuseReserved(session.port, this.#settings().reserved_ports);
     // Side by side, since each waits for Docker; of several reasons to refuse, the first here is told.
     const [image, network, reserved] = await Promise.allSettled([
       this.#image(),

@@ -103,6 +103,7 @@ export class Maker {
   ): Promise<void> {
     const { reservations, refuseNew } = this.#with;
     refuseNew();
+    reservations.refuseReserved(wish.port);
     const session = reservations.claim(id, wish, make);
     try {
       await work(session);

@@ -1,6 +1,6 @@
 import { ConvocateError, type SessionId } from "../../domain/index.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
-import { choosePort, type PortUse } from "./ports.js";
+import { choosePort, refuseReserved, type PortUse } from "./ports.js";
 
 export interface Wish {
   /** 0 none, -1 the first free one. */
@@ -12,10 +12,18 @@ export interface Wish {
 /** Who has which port and DNS name on this agent: those of its sessions, and those promised to what is not on disk yet. */
 export class Reservations {
   readonly #store: MetadataStore;
+  readonly #reserved: readonly number[];
   readonly #promised = new Map<SessionId, Metadata>();
 
-  constructor(store: MetadataStore) {
+  /** `reserved`: ports of the host's own. */
+  constructor(store: MetadataStore, reserved: readonly number[]) {
     this.#store = store;
+    this.#reserved = reserved;
+  }
+
+  /** Throws PORT_TAKEN for a port of the host's own. To be asked of a port that is new here, before it is claimed. */
+  refuseReserved(port: number): void {
+    refuseReserved(port, this.#reserved);
   }
 
   /**
@@ -31,7 +39,7 @@ export class Reservations {
   /** The port that `claim` would give now; throws as it does, and promises nothing. */
   choose(id: SessionId, wish: Wish): number {
     const others = [...this.#store.all(), ...this.#promised.values()].filter((one) => one.id !== id);
-    const port = choosePort(wish.port, wish.protocol, others.flatMap(uses));
+    const port = choosePort(wish.port, wish.protocol, others.flatMap(uses), this.#reserved);
     const holder = wish.dns_name === null ? undefined : others.find((one) => one.dns_name === wish.dns_name);
     if (holder) {
       throw new ConvocateError(

@@ -275,6 +275,40 @@ describe("kill, background and delete", () => {
   });
 });
 
+describe("ports of the host's own", () => {
+  beforeEach(async () => {
+    rig.reservedPorts = [22, 2222, 1001];
+    await rig.open();
+  });
+
+  test("are refused to a create and an edit, and -1 gives none of them", async () => {
+    await expect(rig.sessions.create(createParams({ port: 2222 }))).rejects.toMatchObject({
+      code: "PORT_TAKEN",
+      message: expect.stringContaining("port 2222 is one of this host's own (22, 2222, 1001)"),
+    });
+    const made = await rig.sessions.create(createParams({ port: -1 }));
+    expect(made.port).toBe(1002);
+    await expect(rig.sessions.edit({ id: made.id, port: 2222 })).rejects.toMatchObject({ code: "PORT_TAKEN" });
+    expect(await rig.sessions.list()).toMatchObject([{ id: made.id, port: 1002 }]);
+    expect(() => rig.sessions.wouldHold({ ...rig.store.get(made.id)!, port: 2222 })).toThrow(
+      expect.objectContaining({ code: "PORT_TAKEN" }),
+    );
+  });
+
+  test("that a session has since before they were keep it from starting, and not from being edited", async () => {
+    rig.reservedPorts = [22];
+    await rig.open();
+    const { id } = await rig.sessions.create(createParams({ port: 2222, start: true }));
+    rig.reservedPorts = [22, 2222];
+    await rig.open();
+    await expect(rig.sessions.restart(id, true)).rejects.toMatchObject({ code: "PORT_TAKEN" });
+    expect((await rig.sessions.get(id)).status.state).toBe("running");
+    expect(await rig.sessions.edit({ id, name: "two" })).toMatchObject({ name: "two", port: 2222 });
+    await rig.sessions.edit({ id, port: 2223 });
+    expect((await rig.sessions.restart(id, true)).port).toBe(2223);
+  });
+});
+
 describe("list", () => {
   test("shows how a session ended, and a Docker that does not answer as an error, not as stopped", async () => {
     const { id } = await rig.sessions.create(createParams({ start: true }));

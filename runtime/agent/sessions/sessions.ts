@@ -47,6 +47,8 @@ export interface SessionsOptions {
   forget?: (id: SessionId) => Promise<void>;
   journal: Pick<SessionJournal, "read">;
   pulse: DockerPulse;
+  /** The host's own, which no session publishes. */
+  reservedPorts: readonly number[];
   /** Throws REFUSED while this agent takes no new sessions. */
   refuseNew: () => void;
   step?: StepProbe;
@@ -69,7 +71,7 @@ export class Sessions {
     this.#with = options;
     const parts = { ...options, step: options.step ?? noProbe };
     this.#answers = new Answers(options.clock);
-    this.#reservations = new Reservations(options.store);
+    this.#reservations = new Reservations(options.store, options.reservedPorts);
     this.#starter = new Starter(parts);
     this.#maker = new Maker({ ...parts, reservations: this.#reservations, starter: this.#starter });
     this.#remover = new Remover(parts);
@@ -179,6 +181,9 @@ export class Sessions {
     this.find(id);
     await locks.run(id, "edit", async () => {
       const before = this.find(id);
+      const { port = before.port } = params;
+      // One that it has all the same keeps nobody from changing something else.
+      if (port !== before.port) this.#reservations.refuseReserved(port);
       try {
         const after = this.#reservations.claim(id, wished(before, params), (port) => edited(before, params, port));
         if (unchanged(before, after)) return;
@@ -233,8 +238,9 @@ export class Sessions {
     return this.#reservations.claim(session.id, session, (port) => ({ ...session, port }));
   }
 
-  /** The port that `hold` would give now; throws as it does, and holds nothing. */
+  /** The port that `hold` would give now; throws as it does, also PORT_TAKEN for one of the host's own, and holds nothing. */
   wouldHold(session: Metadata): number {
+    this.#reservations.refuseReserved(session.port);
     return this.#reservations.choose(session.id, session);
   }
 
