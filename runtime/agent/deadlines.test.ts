@@ -35,7 +35,7 @@ beforeEach(async () => {
     deadlines: new Deadlines(new DockerPulse(rig.docker, clock), clock),
     currentImage: () => rig.image,
     clock,
-    upSince: clock.now(),
+    upSince: clock.monotonicMs(),
   }) as typeof handlers;
 });
 afterEach(() => rig[Symbol.dispose]());

@@ -19,6 +19,7 @@ export function rpcHandlers(parts: {
   transfers: Pick<Transfers, "handlers">;
   currentImage: () => string | null;
   clock: Clock;
+  /** By the monotonic clock. */
   upSince: number;
 }): RpcHandlers {
   const { agentId, sessions, settings, capacity, transfers, deadlines, screen, currentImage, clock, upSince } = parts;
@@ -30,7 +31,7 @@ export function rpcHandlers(parts: {
       protocol: PROTOCOL_VERSION,
       time: timestamp(clock),
       image: currentImage(),
-      uptime_s: (clock.now() - upSince) / 1000,
+      uptime_s: (clock.monotonicMs() - upSince) / 1000,
     }),
     // Both answer without Docker, too: they say that it does not.
     list: async () => ({ sessions: await sessions.list() }),

@@ -93,15 +93,15 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   let stopsAt: number | null = null;
   /** For what waits for Docker: whatever hangs there, the agent ends in time, and what it leaves is as after a crash. */
   const inTime = async (end: Promise<unknown>): Promise<void> => {
-    stopsAt ??= clock.now() + SETTLE_MS;
+    stopsAt ??= clock.monotonicMs() + SETTLE_MS;
     const over = new AbortController();
-    const late = clock.sleep(Math.max(0, stopsAt - clock.now()), over.signal).catch(() => undefined);
+    const late = clock.sleep(Math.max(0, stopsAt - clock.monotonicMs()), over.signal).catch(() => undefined);
     await Promise.race([end, late]);
     over.abort();
   };
   const { agentId, settings } = await readIdentity(paths);
   const live = await LiveSettings.open(settings, paths.settingsChange, log);
-  const upSince = clock.now();
+  const upSince = clock.monotonicMs();
   const boot = bootId();
   const currentImage = (): string | null => readCurrentImage(paths);
 
@@ -255,7 +255,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
       name: settings.name,
       release: RELEASE,
       image: currentImage(),
-      uptime_s: (clock.now() - upSince) / 1000,
+      uptime_s: (clock.monotonicMs() - upSince) / 1000,
       sessions: { total: store.all().length, running: watch.running, attached: counts.total },
     },
   });

@@ -8,10 +8,20 @@ interface Sleeper {
 /** Time that stands still until a test moves it. */
 export class ManualClock implements Clock {
   #now = Date.parse("2026-11-21T12:00:00.000Z");
+  #setMs = 0;
   #sleepers: Sleeper[] = [];
 
   now(): number {
+    return this.#now + this.#setMs;
+  }
+
+  monotonicMs(): number {
     return this.#now;
+  }
+
+  /** Somebody sets the host's clock. */
+  set(byMs: number): void {
+    this.#setMs += byMs;
   }
 
   sleep(ms: number, signal?: AbortSignal): Promise<void> {

@@ -98,7 +98,9 @@ export class Activity implements AsyncDisposable {
     const mood = this.#moods.get(id) ?? UNHEARD;
     const startedMs = Date.parse(startedAt);
     if (mood.kind === "unheard") {
-      return this.#ears.has(id) && clock.now() - startedMs < STARTING_MS ? { starting: true } : {};
+      const runsMs = clock.now() - startedMs;
+      // Less than none: the clock was set back since.
+      return this.#ears.has(id) && runsMs >= 0 && runsMs < STARTING_MS ? { starting: true } : {};
     }
     if (mood.kind === "idle") return {};
     const since = new Date(Math.max(mood.sinceMs, startedMs)).toISOString();

@@ -13,12 +13,12 @@ export class Rate {
     this.#burst = burst;
     this.#perSecond = perSecond;
     this.#left = burst;
-    this.#at = clock.now();
+    this.#at = clock.monotonicMs();
   }
 
   /** Whether there is room for one more. */
   take(): boolean {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonicMs();
     const earned = (Math.max(0, now - this.#at) / 1000) * this.#perSecond;
     this.#left = Math.min(this.#burst, this.#left + earned);
     this.#at = now;

@@ -168,7 +168,7 @@ export class AttachDoor {
       }
       // From here on nothing is read from the client, so that what was counted is all that was taken.
       await pump.quiesce();
-      if (end === "client") await clock.sleep(Math.max(0, pump.lastInputAt + LAST_INPUT_MS - clock.now()));
+      if (end === "client") await clock.sleep(Math.max(0, pump.lastInputAt + LAST_INPUT_MS - clock.monotonicMs()));
       await endClient({ state: () => tty.state(), lastPid, containerId, processes, clock });
       // No exit-status: for a client that is still there this is a broken connection, and it comes back.
       channel.stream.destroy();

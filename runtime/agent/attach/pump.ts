@@ -97,7 +97,7 @@ export class Pump {
           this.#closed = true;
           continue;
         }
-        this.#lastInputAt = this.#clock.now();
+        this.#lastInputAt = this.#clock.monotonicMs();
       }
       if (this.#claim) {
         this.#claim.add(chunk.length);

@@ -60,7 +60,7 @@ export class InputStreams {
       release: () => {
         if (mine.end !== end) return;
         mine.end = null;
-        mine.leftAt = this.#clock.now();
+        mine.leftAt = this.#clock.monotonicMs();
       },
     };
   }
@@ -70,7 +70,7 @@ export class InputStreams {
   }
 
   #forgetOld(): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonicMs();
     for (const [key, entry] of this.#entries) {
       if (!entry.end && now - entry.leftAt > REMEMBER_MS) this.#entries.delete(key);
     }

@@ -66,11 +66,11 @@ export async function waitForTmux(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<void> {
-  const until = clock.now() + READY_MS;
+  const until = clock.monotonicMs() + READY_MS;
   while (!signal.aborted) {
     const asked = await docker.run(containerName(id), request(user, ["tmux", "has-session", "-t", "=claude"]), RUN_MS);
     if (asked.exitCode === 0) return;
-    if (clock.now() >= until) {
+    if (clock.monotonicMs() >= until) {
       throw new ConvocateError(
         "TIMEOUT",
         `session ${id} has started, but its tmux does not answer: see \`docker logs ${containerName(id)}\` on the agent's host`,

@@ -158,6 +158,16 @@ describe("the report", () => {
     expect((await report.now()).used.cpus).toBeCloseTo(0.01);
   });
 
+  test("averages on when somebody sets the host's clock back", async () => {
+    await clock.advance(10_000);
+    cgroups.use = { ...cgroups.use, cpuUs: 5_000_000 };
+    await report.now();
+    clock.set(-3_600_000);
+    await clock.advance(10_000);
+    cgroups.use = { ...cgroups.use, cpuUs: 25_000_000 };
+    expect((await report.now()).used.cpus).toBe(2);
+  });
+
   test("says of a cordoned agent that it is, and what ends that", async () => {
     cordoned = true;
     expect(await report.now()).toMatchObject({
@@ -212,5 +222,24 @@ describe("disk use", () => {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     await eventually("all of the file to be counted", () => use.of(id) >= 1_000_000);
+  });
+
+  test("is measured on five minutes later, also when somebody sets the host's clock on meanwhile", async () => {
+    const clock = new ManualClock();
+    let rounds = 0;
+    await using use = new DiskUse({
+      homes: () => [join(root, newSessionId())],
+      clock,
+      log: silentLog,
+      measure: async () => {
+        rounds += 1;
+        clock.set(3_600_000);
+        return new Map();
+      },
+    });
+    use.start();
+    await eventually("a first count", () => use.total() !== null);
+    await clock.advance(300_000);
+    await eventually("a second count", () => rounds === 2, { timeoutMs: 2_000 });
   });
 });

@@ -85,7 +85,7 @@ export class CapacityReport {
       return (this.#cpus = null);
     }
     const before = this.#sample;
-    const atMs = this.#clock.now();
+    const atMs = this.#clock.monotonicMs();
     if (before && atMs - before.atMs < SHORTEST_MS) return this.#cpus;
     this.#sample = { atMs, cpuUs };
     // A slice that was made anew counts from 0.

@@ -55,14 +55,14 @@ export class DiskUse implements AsyncDisposable {
   async #run(): Promise<void> {
     const signal = this.#stop.signal;
     while (!signal.aborted) {
-      const began = this.#clock.now();
+      const began = this.#clock.monotonicMs();
       try {
         await this.#round(signal);
       } catch (error) {
         if (this.#stop.signal.aborted) return;
         this.#log.warn({ error: String(error) }, "the sessions' homes could not be measured; the last figures stand");
       }
-      const took = this.#clock.now() - began;
+      const took = this.#clock.monotonicMs() - began;
       await this.#clock.sleep(Math.max(EVERY_MS, took * REST), signal).catch(() => undefined);
     }
   }

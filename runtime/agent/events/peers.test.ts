@@ -30,6 +30,16 @@ describe("PeerWatch", () => {
     expect(said.slice(1)).toEqual([["agent.peer-back", { away_s: 95 }]]);
   });
 
+  test("counts the seconds that pass, whatever somebody sets the host's clock to", async () => {
+    clock.set(3_600_000);
+    peers.check();
+    expect(said).toEqual([]);
+    clock.set(-7_200_000);
+    await clock.advance(PEER_LOST_MS);
+    peers.check();
+    expect(said).toEqual([["agent.peer-lost", { since: "2026-11-21T11:00:00.000Z" }]]);
+  });
+
   test("says nothing while one of several connections is left", async () => {
     peers.connected();
     peers.connected();

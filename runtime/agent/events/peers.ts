@@ -15,7 +15,7 @@ export class PeerWatch {
   constructor(events: EventSink, clock: Clock) {
     this.#events = events;
     this.#clock = clock;
-    this.#awaySince = clock.now();
+    this.#awaySince = clock.monotonicMs();
   }
 
   connected(): void {
@@ -28,17 +28,18 @@ export class PeerWatch {
   /** `silentMs`: how long nothing had come from it. A link that was lost without a word closes long after its last byte. */
   closed(silentMs: number): void {
     this.#connections = Math.max(0, this.#connections - 1);
-    if (this.#connections === 0) this.#awaySince = this.#clock.now() - silentMs;
+    if (this.#connections === 0) this.#awaySince = this.#clock.monotonicMs() - silentMs;
   }
 
   /** To be called every few seconds. */
   check(): void {
-    if (this.#lost || this.#connections > 0 || this.#clock.now() - this.#awaySince < PEER_LOST_MS) return;
+    const awayMs = this.#clock.monotonicMs() - this.#awaySince;
+    if (this.#lost || this.#connections > 0 || awayMs < PEER_LOST_MS) return;
     this.#lost = true;
-    this.#events.emit("agent.peer-lost", null, { since: new Date(this.#awaySince).toISOString() });
+    this.#events.emit("agent.peer-lost", null, { since: new Date(this.#clock.now() - awayMs).toISOString() });
   }
 
   #awaySeconds(): number {
-    return Math.round((this.#clock.now() - this.#awaySince) / 1000);
+    return Math.round((this.#clock.monotonicMs() - this.#awaySince) / 1000);
   }
 }

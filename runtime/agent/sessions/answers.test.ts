@@ -14,6 +14,14 @@ test("gives an answer again for ten minutes, and then does the work anew", async
   expect(await answers.once("a", work)).toBe(2);
 });
 
+test("forgets nothing because somebody sets the host's clock on", async () => {
+  const clock = new ManualClock();
+  const answers = new Answers(clock);
+  await answers.once("a", async () => 1);
+  clock.set(3_600_000);
+  expect(await answers.once("a", async () => 2)).toBe(1);
+});
+
 test("joins work that takes longer than answers are kept, and keeps its answer for ten minutes from its end", async () => {
   const clock = new ManualClock();
   const answers = new Answers(clock);

@@ -33,7 +33,7 @@ export class Answers {
     this.#given.set(key, mine);
     try {
       const given = await answer;
-      mine.at = this.#clock.now();
+      mine.at = this.#clock.monotonicMs();
       return given;
     } catch (error) {
       if (this.#given.get(key) === mine) this.#given.delete(key);
@@ -42,7 +42,7 @@ export class Answers {
   }
 
   #forgetOld(): void {
-    const since = this.#clock.now() - KEEP_MS;
+    const since = this.#clock.monotonicMs() - KEEP_MS;
     for (const [key, { at }] of this.#given) {
       // Forgotten while it is under way, it would be done twice. Of that there is no more than clients have asked and wait for.
       if (at !== null && (at < since || this.#given.size >= MAX_KEPT)) this.#given.delete(key);
