@@ -114,18 +114,21 @@ export class Incoming {
         failed(id, "cannot see to a session that another agent sent")(error);
       }
     }
-    this.expire().catch((error: unknown) =>
-      log.error({ error: String(error) }, "cannot discard what has waited for too long"),
-    );
+    void this.expire();
   }
 
-  /** Discards what has waited for a day; to be called now and then. */
+  /** Discards what has waited for a day; to be called now and then. Never rejects. */
   async expire(): Promise<void> {
     const { records, clock, log } = this.#with;
     for (const record of records.all()) {
       if (record.state !== "waiting" || clock.now() - Date.parse(record.since) < WAITING_MS) continue;
-      await this.#discard(idOf(record), record.transfer_id);
-      log.warn({ session: idOf(record) }, "discarded a session that was sent here and never asked for");
+      const session = idOf(record);
+      try {
+        await this.#discard(session, record.transfer_id);
+        log.warn({ session }, "discarded a session that was sent here and never asked for");
+      } catch (error) {
+        log.error({ session, error: String(error) }, "cannot discard what has waited for too long");
+      }
     }
   }
 

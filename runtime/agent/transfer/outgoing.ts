@@ -85,6 +85,12 @@ export class Outgoing {
     const { sessions, locks } = this.#with;
     const { id, transfer_id, move_to } = params;
     sessions.find(id);
+    // A `cancel` must end all there is of a transfer.
+    if (this.#underWay.has(transfer_id))
+      throw new ConvocateError(
+        "SESSION_LOCKED",
+        `this transfer of session ${id} is under way already: cancel it first`,
+      );
     const abort = new AbortController();
     const signal = AbortSignal.any([gone, abort.signal]);
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -127,7 +133,9 @@ export class Outgoing {
     const { store, sessions, containers } = this.#with;
     const session = store.get(id) ?? sessions.find(id);
     const { transfer } = session;
-    if (transfer?.state === "moving") return { state: "moving", to: transfer.to, transfer_id: transfer.id };
+    // One that is not under way is over, also where a full disk kept that from being noted.
+    if (transfer?.state === "moving" && this.#underWay.has(transfer.id))
+      return { state: "moving", to: transfer.to, transfer_id: transfer.id };
     if (transfer?.state === "moved")
       return { state: "moved", to: transfer.to, transfer_id: transfer.id, was_running: transfer.was_running };
     const [state, { bytes }] = await Promise.all([containers.state(id), walk(this.#with.homes.path(id))]);

@@ -8,9 +8,11 @@ import { createParams } from "../../../test/agent/sessions-rig.js";
 import { eventually } from "../../../test/support/eventually.js";
 import { ConvocateError, newAgentId, newSessionId, type SessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
+import { readFirstLine } from "../../protocol/ndjson.js";
 import { systemClock } from "../clock.js";
 import { Homes } from "../sessions/homes.js";
 import { Locks } from "../sessions/locks.js";
+import { Incoming, type IncomingOptions } from "./incoming.js";
 import { Outgoing, type OutgoingOptions } from "./outgoing.js";
 
 let root: string;
@@ -74,4 +76,62 @@ test("what a half-received home leaves is removed beside the start, and never wh
   expect(readdirSync(folder)).toEqual(["new"]);
   await agent.revive();
   await eventually("it to be removed", () => !readdirSync(join(root, "home")).some((one) => one.endsWith(id)));
+});
+
+/** Begins to send a session as a move does, until its archive comes. */
+async function begin(agent: TransferAgent, id: SessionId, transfer_id: string): Promise<unknown> {
+  const { stream } = await agent.open();
+  const params = { phase: "begin", id, transfer_id, move_to: newAgentId() };
+  stream.write(`${JSON.stringify({ op: "export", params })}\n`);
+  return JSON.parse(await readFirstLine(stream));
+}
+
+test("a move whose end a full disk kept from being noted is over all the same", async () => {
+  await using agent = new TransferAgent("a", root);
+  await agent.revive();
+  const { id } = await agent.sessions.create(createParams());
+  const look = () => agent.call("export", { phase: "look", id }, 3_000);
+  expect(await begin(agent, id, randomUUID())).toMatchObject({ ok: true });
+  expect(await look()).toMatchObject({ state: "moving" });
+  rmSync(join(root, "sessions"), { recursive: true });
+  agent.cut();
+  await agent.settled();
+  expect(await look()).toMatchObject({ state: "here" });
+  mkdirSync(join(root, "sessions"));
+  expect(await begin(agent, id, randomUUID())).toMatchObject({ ok: true });
+});
+
+test("a transfer is sent once at a time, so that its cancel ends all there is of it", async () => {
+  await using agent = new TransferAgent("a", root);
+  await agent.revive();
+  const [{ id }, transfer_id] = [await agent.sessions.create(createParams()), randomUUID()];
+  expect(await begin(agent, id, transfer_id)).toMatchObject({ ok: true });
+  expect(await begin(agent, id, transfer_id)).toMatchObject({ ok: false, code: "SESSION_LOCKED" });
+  expect(await agent.call("export", { phase: "cancel", id, transfer_id }, 3_000)).toEqual({ state: "kept" });
+  expect(await begin(agent, id, transfer_id)).toMatchObject({ ok: true });
+});
+
+test("of what has waited for too long, one that cannot be removed keeps no other", async () => {
+  const ids = [newSessionId(), newSessionId()];
+  const record = (id: SessionId) => ({ state: "waiting", transfer_id: randomUUID(), since, session: { id } });
+  const records = new Map(ids.map((id) => [id, record(id)]));
+  const parts = {
+    records: {
+      all: () => [...records.values()],
+      get: (id: SessionId) => records.get(id),
+      remove: async (id: SessionId) => void records.delete(id),
+    },
+    homes: {
+      refuse: async (id: SessionId) => {
+        if (id === ids[0]) throw new ConvocateError("IO_ERROR", "its disk is broken");
+      },
+    },
+    store: { get: () => undefined },
+    sessions: { release: () => undefined },
+    locks: new Locks(systemClock),
+    clock: systemClock,
+    log: silentLog,
+  };
+  await new Incoming(parts as unknown as IncomingOptions).expire();
+  expect([...records.keys()]).toEqual([ids[0]]);
 });

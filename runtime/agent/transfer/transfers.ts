@@ -35,10 +35,7 @@ export class Transfers implements AsyncDisposable {
   async start(): Promise<void> {
     await this.#outgoing.tidy();
     await this.#incoming.tidy();
-    const { log } = this.#options;
-    this.#timer = setInterval(() => {
-      this.#incoming.expire().catch((error: unknown) => log.error({ error: String(error) }, "cannot discard"));
-    }, EXPIRE_EVERY_MS);
+    this.#timer = setInterval(() => void this.#incoming.expire(), EXPIRE_EVERY_MS);
     this.#timer.unref();
   }
 
