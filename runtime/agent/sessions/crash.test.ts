@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { SessionsRig, createParams } from "../../../test/agent/sessions-rig.js";
@@ -233,5 +233,29 @@ describe("a step that fails", () => {
     await failAt(done);
     await expect(rig.sessions.delete(id)).rejects.toThrow(done);
     expect(await expectWhole()).toMatchObject([{ id }]);
+  });
+});
+
+describe("metadata that cannot be read, of a newer release or damaged,", () => {
+  test("keeps a start from removing what an interrupted create or delete left", async () => {
+    const made = await rig.sessions.create(createParams());
+    const deleted = await rig.sessions.create(createParams());
+    const file = ({ id }: Session): string => join(rig.root, "sessions", `${id}.json`);
+    await crashAfter("home set aside", (sessions) => sessions.delete(deleted.id));
+    renameSync(rig.home(made.id), join(rig.root, "home", `.convocate-new-${made.id}`));
+    const before = [made, deleted].map((one) => readFileSync(file(one), "utf8"));
+    for (const one of [made, deleted]) writeFileSync(file(one), "{");
+    rig.emitted = [];
+    await rig.open();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(readdirSync(join(rig.root, "home")).sort()).toEqual([
+      `.convocate-new-${made.id}`,
+      `.convocate-old-${deleted.id}`,
+    ]);
+    expect(rig.emitted).toEqual([]);
+    for (const [at, one] of [made, deleted].entries()) writeFileSync(file(one), before[at]!);
+    await rig.open();
+    await rig.sessions.override({ id: deleted.id, force: false });
+    expect((await expectWhole()).map(({ id }) => id).sort()).toEqual([made.id, deleted.id].sort());
   });
 });

@@ -26,7 +26,8 @@ export interface RecoverParts {
 /**
  * Sees to what an agent that was killed left, before the next one serves. Files decide, not locks: a home in waiting belongs
  * to a session if its metadata was written, a home set aside is nobody's if its metadata is gone. Creates and clones are
- * finished or removed here; other interrupted operations stay as stale locks, which every list shows.
+ * finished or removed here; other interrupted operations stay as stale locks, which every list shows. Metadata that cannot be
+ * read is metadata all the same: nothing of such a session is touched.
  */
 export async function recover(parts: RecoverParts): Promise<void> {
   const { store, lockFiles, locks, events } = parts;
@@ -34,6 +35,7 @@ export async function recover(parts: RecoverParts): Promise<void> {
   await lockFiles.tidy();
   await settleHomes(parts);
   for (const record of await lockFiles.read()) {
+    if (store.isUnreadable(record.id)) continue;
     const session = store.get(record.id);
     const alive = lockFiles.owners.alive(record.process);
     if (alive || (session && !isMaking(record))) {
@@ -62,6 +64,7 @@ async function settleHomes({ store, homes, locks, lockFiles, clock, log }: Recov
     }
   };
   for (const id of unfinished) {
+    if (store.isUnreadable(id)) continue;
     if (store.get(id) && !(await homes.exists(id))) {
       await seeTo(id, "finished a create that was interrupted", () => homes.settle(id));
     } else {
@@ -70,6 +73,7 @@ async function settleHomes({ store, homes, locks, lockFiles, clock, log }: Recov
     }
   }
   for (const id of setAside) {
+    if (store.isUnreadable(id)) continue;
     if (!store.get(id)) {
       void seeTo(id, "finished a delete that was interrupted", () => homes.remove(id));
     } else if (store.get(id)?.transfer?.state !== "moved" && !(await homes.exists(id))) {
