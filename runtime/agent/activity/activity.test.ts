@@ -20,7 +20,7 @@ let events: string[];
 let warnings: string[];
 const STARTED = new Date(Date.now() - 3_600_000).toISOString();
 
-const open = (): Activity => {
+const open = (clock = systemClock): Activity => {
   const warn = (fields: Record<string, unknown>, message: string): void => void warnings.push(message);
   const log: Log = { info: () => undefined, warn, error: warn };
   return new Activity({
@@ -31,7 +31,7 @@ const open = (): Activity => {
       emit: (type, session, data) =>
         void events.push(`${type} ${typeof data.why === "string" ? data.why : ""} ${session ?? ""}`),
     },
-    clock: systemClock,
+    clock,
     log,
   });
 };
@@ -134,6 +134,20 @@ describe("Activity", () => {
     await until("waiting api-error");
     await tell(line("UserPromptSubmit"));
     await until("working");
+  }, 20_000);
+
+  test("listens again as soon as it can, where at first it could not", async () => {
+    const waits: number[] = [];
+    const sleep = (ms: number, signal?: AbortSignal): Promise<void> => (waits.push(ms), systemClock.sleep(50, signal));
+    await activity[Symbol.asyncDispose]();
+    activity = open({ ...systemClock, sleep });
+    await activity.open(id);
+    await tell(...Array.from({ length: 1_000 }, () => line("PreToolUse")));
+    rmSync(join(root, "running", id), { recursive: true });
+    await eventually("two vain tries", () => waits.length > 2);
+    mkdirSync(join(root, "running", id));
+    await eventually("it to be listened to", () => tell(line("Stop")));
+    await until("waiting finished");
   }, 20_000);
 
   test("an agent that starts again listens where it did, and reads what was told meanwhile", async () => {

@@ -110,12 +110,23 @@ export class Ear implements AsyncDisposable {
     this.#complain("it tells too much, so it is not listened to for a while");
     try {
       await this.#shut();
-      await clock.sleep(DEAF_MS, this.#stop.signal);
-      await this.#listen();
+      do await clock.sleep(DEAF_MS, this.#stop.signal);
+      while (!(await this.#listens()));
       if (this.#stop.signal.aborted) await this.#shut();
       else missed();
     } catch (error) {
-      if (!this.#stop.signal.aborted) this.#complain("it cannot be listened to", { error: String(error) });
+      if (!this.#stop.signal.aborted) this.#complain("it is not listened to any more", { error: String(error) });
+    }
+  }
+
+  /** False when that is not to be had now: the disk may be full, or too many files open. */
+  async #listens(): Promise<boolean> {
+    try {
+      await this.#listen();
+      return true;
+    } catch (error) {
+      this.#complain("it cannot be listened to", { error: String(error) });
+      return false;
     }
   }
 
