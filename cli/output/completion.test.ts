@@ -55,6 +55,8 @@ test("bash completes verbs, options of a verb, values of an option and names of 
   expect(offered("new", "x", "--protocol", "u")).toEqual(["udp"]);
   expect(offered("completion", "f")).toEqual(["fish"]);
   expect(offered("events", "--since", "")).toEqual([]);
+  expect(offered("new", "x", "--la")).toEqual(["--label"]);
+  expect(offered("new", "x", "--label", "")).toEqual([]);
 });
 
 test("zsh goes on with options after an argument that it cannot complete", () => {

@@ -5,6 +5,7 @@ import {
   AgentStatus,
   Capacity,
   EffectiveSettings,
+  Labels,
   LogEntry,
   LogLine,
   Session,
@@ -36,6 +37,7 @@ const Agent = z.object({
   connection: Connection,
   release: z.string().nullable(),
   image: z.string().nullable(),
+  labels: Labels.nullable().default(null).describe("the inventory's; null when the agent has not answered"),
   heard: AgentStatus.nullable().describe("what convocate-status heard of it; null when nothing"),
 });
 

@@ -42,7 +42,7 @@ const agent = (name: string, ip: string, onShellHost = false): InventoryAgent =>
   cpuPercent: 90,
   memoryPercent: 80,
   diskPercent: 70,
-  labels: {},
+  labels: { rack: "r1" },
   egress: ["10.1.0.0/16"],
   session: { env: { A: "b" } },
   onShellHost,
@@ -158,6 +158,7 @@ describe("a shell host and two agents", () => {
       name: "agent-1",
       uid: 1337,
       reserved_ports: [22, 53, 222, 223, 514],
+      labels: { rack: "r1" },
       session: { env: { A: "b" } },
     });
   });

@@ -42,6 +42,10 @@ export class InventoryDocument {
   schemaProblems(schema: z.ZodType, issues: readonly z.core.$ZodIssue[]): Problem[] {
     return issues.flatMap((issue) => {
       if (issue.code === "unrecognized_keys") return issue.keys.map((key) => this.#unknownKey(schema, issue.path, key));
+      if (issue.code === "invalid_key")
+        return [
+          this.keyProblem(issue.path, `${pathText(issue.path)}: the key ${issue.issues[0]?.message ?? "is wrong"}`),
+        ];
       const value: unknown = this.yaml.getIn(issue.path);
       const where = pathText(issue.path);
       if (value === undefined && issue.path.length > 0)

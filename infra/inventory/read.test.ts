@@ -108,6 +108,16 @@ describe("a bad inventory", () => {
       ).toEqual([expect.stringMatching(/^3:22: defaults\.egress\[0\] .* must be as 192\.168\.1\.0\/24/)]);
   });
 
+  test("has labels told that could not be asked for with --label", () => {
+    const hosts = `cluster: c\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\n`;
+    const found = problemsOf(`${hosts}defaults: { labels: { Room: cellar, room: "in the cellar", gpu: true } }\n`);
+    expect(found).toEqual([
+      "3:23: defaults.labels.Room: the key must be a label's key: 1 to 63 of a-z, 0-9, . _ / and -",
+      '3:43: defaults.labels.room is "in the cellar": must be a label\'s value: 1 to 63 of letters, digits, . _ and -',
+      "3:65: defaults.labels.gpu is true: must be a text (put it in quotes)",
+    ]);
+  });
+
   test("has every problem told, each with its line and what to do", () => {
     const problems = problemsOf(`cluster: prod
 shell:

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, relative, resolve } from "node:path";
-import { ConvocateError } from "../../runtime/domain/index.js";
+import { ConvocateError, type Labels } from "../../runtime/domain/index.js";
 import type { HostAddress } from "../connection/types.js";
 import { InventoryDocument } from "./document.js";
 import { KnownHosts } from "./known-hosts.js";
@@ -38,7 +38,7 @@ export interface InventoryAgent extends InventoryHost {
   cpuPercent: number;
   memoryPercent: number;
   diskPercent: number;
-  labels: Record<string, string>;
+  labels: Labels;
   /** Private ranges that its sessions may reach. */
   egress: string[];
   session: NonNullable<InventoryFile["agents"][number]["session"]>;

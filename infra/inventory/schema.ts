@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AGENT_PORT, SHELL_PORT } from "../../runtime/domain/index.js";
+import { AGENT_PORT, LabelKey, LabelValue, SHELL_PORT } from "../../runtime/domain/index.js";
 
 const Name = z.string().regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, "must be a host name label: a-z, 0-9 and -");
 const Port = z
@@ -106,7 +106,8 @@ const AgentOnly = z.strictObject({
   memoryPercent: Percent,
   /** Share of the homes' file system that sessions may pledge. Default 90. */
   diskPercent: Percent,
-  labels: z.record(Name, z.string()),
+  /** What an agent is chosen by: `convocate new --label`, `convocate-host update --label`. Those of `defaults` count too. */
+  labels: z.record(LabelKey, LabelValue),
   /** Private ranges that sessions may reach: `192.168.1.0/24`, `192.168.1.20:5432/tcp`. Default none. */
   egress: z.array(Egress),
   session: SessionSettings.partial(),

@@ -27,8 +27,15 @@ describe("the agent's files", () => {
     writeFileSync(paths.settings, '{"name":"one","uid":1400}');
     expect(await readIdentity(paths)).toMatchObject({
       agentId: "abcd1234",
-      // A file of an earlier release has no reserved ports.
-      settings: { name: "one", uid: 1400, gid: 1337, reserved_ports: [22, 53, 222, 223, 514], session: { sudo: true } },
+      // A file of an earlier release has neither reserved ports nor labels.
+      settings: {
+        name: "one",
+        uid: 1400,
+        gid: 1337,
+        reserved_ports: [22, 53, 222, 223, 514],
+        labels: {},
+        session: { sudo: true },
+      },
     });
   });
 

@@ -28,7 +28,11 @@ beforeEach(async () => {
   handlers = rpcHandlers({
     agentId: newAgentId(),
     sessions: rig.sessions,
-    settings: await LiveSettings.open(AgentSettings.parse({ name: "a" }), `${rig.root}/none.json`, silentLog),
+    settings: await LiveSettings.open(
+      AgentSettings.parse({ name: "a", labels: { rack: "r1" } }),
+      `${rig.root}/none.json`,
+      silentLog,
+    ),
     capacity: { now: () => new Promise(() => undefined) },
     transfers: { handlers: { export: hangs, import: hangs } },
     screen: () => new Promise(() => undefined),
@@ -108,7 +112,7 @@ test("what needs no Docker is done meanwhile; list and get say within 5 s that i
   expect(made.afterMs).toBeLessThan(10_000);
   const edited = await settled(handlers.edit({ id, name: "three" }));
   expect(edited.outcome).toMatchObject({ value: { name: "three" } });
-  expect((await handlers.ping({})).image).toBe("convocate:1");
+  expect(await handlers.ping({})).toMatchObject({ image: "convocate:1", labels: { rack: "r1" } });
 });
 
 test("an operation that was told to stop before it changed anything changes nothing when Docker wakes up", async () => {

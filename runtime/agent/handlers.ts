@@ -32,6 +32,7 @@ export function rpcHandlers(parts: {
       time: timestamp(clock),
       image: currentImage(),
       uptime_s: (clock.monotonicMs() - upSince) / 1000,
+      labels: settings.current().labels,
     }),
     // Both answer without Docker, too: they say that it does not.
     list: async () => ({ sessions: await sessions.list() }),

@@ -3,6 +3,7 @@ export * from "./capacity.js";
 export * from "./errors.js";
 export * from "./event.js";
 export * from "./ids.js";
+export * from "./labels.js";
 export * from "./log.js";
 export * from "./paths.js";
 export * from "./release.js";

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { RESERVED_PORTS } from "./session.js";
+import { Labels } from "./labels.js";
 
 /**
  * `/etc/convocate-agent/settings.json`: what the inventory says of one agent, written by provisioning, read by the agent
@@ -13,6 +14,8 @@ export const AgentSettings = z.object({
   home: z.string().startsWith("/").default("/home/claude"),
   /** Ports that the host's own services listen on, wherever the inventory has put them: no session publishes one. */
   reserved_ports: z.array(z.int().min(1).max(65535)).default([...RESERVED_PORTS]),
+  /** What `ping` tells, for whoever chooses an agent by them. */
+  labels: Labels.default({}),
   session: z
     .object({
       sudo: z.boolean().default(true),

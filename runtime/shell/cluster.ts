@@ -1,4 +1,4 @@
-import type { AgentId, AgentStatus, Capacity, LogLine, Session, SessionId } from "../domain/index.js";
+import type { AgentId, AgentStatus, Capacity, Labels, LogLine, Session, SessionId } from "../domain/index.js";
 import type { OpInput, OpResult } from "../protocol/rpc/ops.js";
 
 /** One agent as the shell sees it now: what its own connection says, beside what `convocate-status` heard of it. */
@@ -11,6 +11,8 @@ export interface AgentView {
   /** From ping; null until the first answer. */
   release: string | null;
   image: string | null;
+  /** From ping; null until it has answered us itself, and convocate-status does not know them. */
+  labels: Labels | null;
   /** From the status feed; null when convocate-status has not heard of it or cannot be reached. */
   heard: AgentStatus | null;
 }

@@ -22,6 +22,7 @@ const server = await serveSsh({
         time: new Date().toISOString(),
         image: null,
         uptime_s: process.uptime(),
+        labels: {},
       });
       await serveRpc(channel.stream, { ping }, { log: silentLog });
       channel.exit(0);

@@ -41,6 +41,8 @@ export class FakeAgent implements AsyncDisposable {
   /** Null: an agent too old to know the op. */
   capacity: Capacity | null = null;
   settings: SettingsChange = {};
+  /** Undefined: an agent too old to tell any. */
+  labels: Record<string, string> | undefined = {};
   log: { timestamp: string; text: string }[] = [];
   /** Bytes that end an attach with status 0, as tmux's detach key does. */
   detachKey = "\x02d";
@@ -170,6 +172,8 @@ export class FakeAgent implements AsyncDisposable {
           time,
           image: "convocate:1.0.0",
           uptime_s: 1,
+          // As it goes over the wire: what is undefined is left out.
+          labels: this.labels as Record<string, string>,
         };
       },
       list: async () => {

@@ -57,6 +57,7 @@ export function agentView(number: number, over: Partial<AgentView> = {}): AgentV
     connection: { state: "connected", since: NOW_MS - 60_000 },
     release: "3.0.0",
     image: "convocate:3.0.0",
+    labels: {},
     heard: null,
     ...over,
   };

@@ -27,6 +27,7 @@ const agent: FleetAgent = {
   connection: { state: "connecting", since: "2026-01-01T00:00:00Z", error: "refused" },
   release: null,
   image: null,
+  labels: null,
   heard: null,
 };
 const list = (silent: boolean): string =>

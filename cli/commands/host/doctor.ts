@@ -1,20 +1,22 @@
+import type { Labels } from "../../../runtime/domain/index.js";
 import { checkoutRoot, hostsOf, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
 import { diagnose, type Finding } from "../../../infra/doctor/index.js";
 import type { Unreachable } from "../../../infra/rollout/index.js";
 import { findingsJson, findingsText } from "../../output/findings.js";
 import { interruptSignal } from "../../output/run.js";
-import { namedHosts, withReached } from "./hosts.js";
+import { chosenHosts, withReached } from "./hosts.js";
 
 export interface DoctorOptions {
   stack: string;
   host?: string;
+  label?: Labels;
   json?: true;
 }
 
 /** The diagnostic walk; exit code 1 when anything fails, 3 when a host cannot be reached. */
 export async function doctor(options: DoctorOptions): Promise<void> {
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
-  const asked = options.host === undefined ? hostsOf(inventory) : namedHosts(inventory, [options.host]);
+  const asked = chosenHosts(inventory, options);
   const names = new Set(asked.map(({ name }) => name));
   const concerned = hostsOf(inventory).filter(({ name }) => names.has(name) || name === inventory.shell.name);
   await withReached(concerned, async ({ connections, unreachable }) => {

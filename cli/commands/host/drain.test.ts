@@ -18,7 +18,17 @@ class FakeFleet implements Fleet {
   agent(name: string, room: number, change: Partial<FleetAgent> = {}): FleetAgent {
     const id = AgentId.parse(name.padEnd(8, "0").replace(/-/g, "0").slice(-8));
     const connection = { state: "connected" as const, since: "2026-01-01T00:00:00Z" };
-    const own = { id, name, address: `${name}:222`, answers: true, connection, release: "3", image: null, heard: null };
+    const own = {
+      id,
+      name,
+      address: `${name}:222`,
+      answers: true,
+      connection,
+      release: "3",
+      image: null,
+      labels: null,
+      heard: null,
+    };
     const agent = { ...own, ...change };
     this.all.set(name, { agent, room });
     return agent;

@@ -1,4 +1,4 @@
-import { ConvocateError } from "../../../runtime/domain/index.js";
+import { ConvocateError, hasLabels, labelledText, labelsText, type Labels } from "../../../runtime/domain/index.js";
 import { createPool, type Connection } from "../../../infra/connection/index.js";
 import { hostsOf, type Inventory, type InventoryAgent, type InventoryHost } from "../../../infra/inventory/index.js";
 import { reach, type Unreachable } from "../../../infra/rollout/index.js";
@@ -16,6 +16,23 @@ export function namedHosts(inventory: Inventory, asked: readonly string[]): Inve
         `no host ${one} in the inventory: it has ${hosts.map(({ name }) => name).join(", ")}`,
       );
   return hosts.filter((host) => asked.some((one) => means(host, one)));
+}
+
+/** The hosts that `--host` names, or the agents with all the labels of `--label`; every host when neither is said. */
+export function chosenHosts(
+  inventory: Inventory,
+  { host, label }: { host?: string | readonly string[] | undefined; label?: Labels | undefined },
+): InventoryHost[] {
+  if (host !== undefined && label !== undefined)
+    throw new ConvocateError("BAD_USAGE", "say which hosts by --host, or which agents by --label, not both");
+  if (host !== undefined) return namedHosts(inventory, typeof host === "string" ? [host] : host);
+  if (label === undefined) return hostsOf(inventory);
+  const names = new Set(inventory.agents.filter(({ labels }) => hasLabels(labels, label)).map(({ name }) => name));
+  if (names.size > 0) return hostsOf(inventory).filter(({ name }) => names.has(name));
+  throw new ConvocateError(
+    "BAD_USAGE",
+    `no agent in the inventory has ${labelsText(label)}: it has ${labelledText(inventory.agents) || "none"}`,
+  );
 }
 
 /** Names of the hosts of the inventory that are none of these. */

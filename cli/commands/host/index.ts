@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { labelOption } from "../label.js";
 import { publishedPort } from "../session/options.js";
 import { count, withAuthorityOptions, withInitOptions, withStack, type RoleOptions } from "./options.js";
 import type { DoctorOptions } from "./doctor.js";
@@ -42,6 +43,7 @@ export function hostCommands(): Command[] {
     withStack(new Command("plan"))
       .description("what would change, drift included; exit code 2 when anything would")
       .option("--host <host>", "only what concerns this host: a name in the inventory, or an address")
+      .addOption(labelOption("only what concerns agents with this label in the inventory"))
       .option("--json", "as JSON")
       .action(async (options: PlanOptions) => {
         const { showPlan } = await import("./plan.js");
@@ -50,6 +52,7 @@ export function hostCommands(): Command[] {
     withStack(new Command("update"))
       .description("bring hosts to this checkout's release, one after another, each until its agent answers with it")
       .option("--host <host...>", "these hosts: names in the inventory, or addresses")
+      .addOption(labelOption("the agents with this label in the inventory"))
       .option("--all", "every host of the inventory")
       .option("--release <release>", "refuse unless this checkout is that release")
       .option("--parallel <count>", "so many hosts at a time", count, 1)
@@ -88,6 +91,7 @@ export function hostCommands(): Command[] {
         "look at units, ports, keys, clocks, certificates, Docker, disks, logs and names, and say what mends them",
       )
       .option("--host <host>", "only this host: a name in the inventory, or an address")
+      .addOption(labelOption("only agents with this label in the inventory"))
       .option("--json", "as JSON")
       .action(async (options: DoctorOptions) => {
         const { doctor } = await import("./doctor.js");

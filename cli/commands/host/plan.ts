@@ -1,12 +1,14 @@
+import type { Labels } from "../../../runtime/domain/index.js";
 import { checkoutRoot, hostsOf, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
 import { plan, type PlannedChange } from "../../../infra/rollout/index.js";
 import { planJson, planText } from "../../output/plan.js";
-import { namedHosts, others, withReached } from "./hosts.js";
+import { chosenHosts, others, withReached } from "./hosts.js";
 import { roll } from "./roll.js";
 
 export interface PlanOptions {
   stack: string;
   host?: string;
+  label?: Labels;
   json?: true;
 }
 
@@ -16,7 +18,7 @@ export interface PlanOptions {
  */
 export async function showPlan(options: PlanOptions): Promise<void> {
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
-  const asked = options.host === undefined ? hostsOf(inventory) : namedHosts(inventory, [options.host]);
+  const asked = chosenHosts(inventory, options);
   const names = new Set(asked.map(({ name }) => name));
   // An agent has resources on the shell host too, which is asked for them.
   const concerned = hostsOf(inventory).filter(({ name }) => names.has(name) || name === inventory.shell.name);
@@ -32,7 +34,8 @@ export async function showPlan(options: PlanOptions): Promise<void> {
   });
   const mine = ({ resource }: PlannedChange): boolean =>
     names.has(resource.host) || [...names].some((name) => resource.urn.includes(`::${name}/`));
-  const shown = options.host === undefined ? found : { ...found, changes: found.changes.filter(mine) };
+  const whole = options.host === undefined && options.label === undefined;
+  const shown = whole ? found : { ...found, changes: found.changes.filter(mine) };
   process.stdout.write(options.json ? planJson(options.stack, shown, unreachable) : planText(shown, unreachable));
   if (shown.changes.length > 0 && unreachable.length === 0) process.exitCode = 2;
 }

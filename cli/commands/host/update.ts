@@ -1,4 +1,4 @@
-import { ConvocateError, toConvocateError } from "../../../runtime/domain/index.js";
+import { ConvocateError, toConvocateError, type Labels } from "../../../runtime/domain/index.js";
 import type { Connection } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
@@ -11,12 +11,13 @@ import {
 import { rollout } from "../../../infra/rollout/index.js";
 import { builtRelease } from "../../../infra/host/program.js";
 import { interruptSignal } from "../../output/run.js";
-import { namedHosts, others, withReached } from "./hosts.js";
+import { chosenHosts, others, withReached } from "./hosts.js";
 import { counted, roll } from "./roll.js";
 
 export interface UpdateOptions {
   stack: string;
   host?: string[];
+  label?: Labels;
   all?: true;
   release?: string;
   parallel: number;
@@ -27,8 +28,8 @@ export interface UpdateOptions {
  * its agent answers with the new release and is heard by convocate-status: that is the last step of its rollout.
  */
 export async function update(options: UpdateOptions): Promise<void> {
-  if ((options.host === undefined) === (options.all === undefined))
-    throw new ConvocateError("BAD_USAGE", "say which hosts to update: --host HOST…, or --all");
+  if ([options.host, options.label, options.all].filter((said) => said !== undefined).length !== 1)
+    throw new ConvocateError("BAD_USAGE", "say which hosts to update: --host HOST…, --label KEY=VALUE or --all");
   const release = builtRelease();
   if (options.release !== undefined && options.release.replace(/^v/, "") !== release)
     throw new ConvocateError(
@@ -36,7 +37,7 @@ export async function update(options: UpdateOptions): Promise<void> {
       `this checkout is release ${release}: check out ${options.release}, then run the same again there`,
     );
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
-  const asked = options.host === undefined ? hostsOf(inventory) : namedHosts(inventory, options.host);
+  const asked = chosenHosts(inventory, options);
   // An agent on the shell host's machine goes with it, and the shell host goes first: a newer one knows older agents.
   await withReached(inOrder(inventory, asked), async ({ connections }) => {
     if (!connections.has(inventory.shell.name))

@@ -1,6 +1,7 @@
 import { Command, Option } from "commander";
-import { ConvocateError } from "../../../runtime/domain/index.js";
+import { ConvocateError, type Labels } from "../../../runtime/domain/index.js";
 import { printJson } from "../../output/json.js";
+import { labelOption } from "../label.js";
 import { attachTo } from "./attach.js";
 import type { Client } from "./client.js";
 import {
@@ -18,6 +19,7 @@ import { WAIT_SECONDS, waitUntilReady } from "./wait.js";
 
 interface Options extends LimitOptions {
   agent?: string;
+  label?: Labels;
   port: number;
   protocol: "tcp" | "udp";
   public?: true;
@@ -35,6 +37,7 @@ export function newSession(client: Client): Command {
     .description("create a session and start it")
     .argument("<name>", "1 to 64 of letters, digits, _ and -, no - first", sessionName)
     .option("--agent <name|id>", "where; default: the agent with the most free capacity")
+    .addOption(labelOption("only an agent that the inventory gives this label"))
     .option("--port <number>", "publish this port; -1: the first free one from 1001 up; 0: none", publishedPort, 0)
     .addOption(new Option("--protocol <protocol>", "of the published port").choices(["tcp", "udp"]).default("tcp"))
     .option("--public", "publish the port on every address of the agent, not on its loopback alone")
@@ -48,13 +51,15 @@ export function newSession(client: Client): Command {
     .action(async (name: string, options: Options) => {
       if ((options.attach || options.wait !== undefined) && !options.start)
         throw new ConvocateError("BAD_USAGE", "--attach and --wait need a session that runs: leave out --no-start");
+      if (options.agent !== undefined && options.label !== undefined)
+        throw new ConvocateError("BAD_USAGE", "say where with --agent, or among which with --label, not both");
       const terminal = options.attach ? await client.terminal() : null;
       await using cluster = await client.open();
       await cluster.refresh({ timeoutMs: LIST_TIMEOUT_MS });
       const limits = limitsFrom(options);
       const agent =
         options.agent === undefined
-          ? await emptiestAgent(cluster, limits)
+          ? await emptiestAgent(cluster, limits, options.label)
           : resolveAgent(cluster.agents(), options.agent);
       const { port, protocol, start } = options;
       let session = await cluster.create(agent.id, {

@@ -45,6 +45,58 @@ describe("new", () => {
     });
   });
 
+  test("--label chooses among the agents that have all of them, and says which labels there are when none fits", async () => {
+    one.labels = { room: "cellar", gpu: "yes" };
+    two.labels = { room: "attic" };
+    one.capacity = capacity(3);
+    two.capacity = capacity(0);
+    expect(await client.json("new", "a")).toMatchObject({ agent: "agent-2" });
+    expect(await client.json("new", "b", "--label", "gpu=yes", "--label", "room=cellar")).toMatchObject({
+      agent: "agent-1",
+    });
+    const none = "no agent has gpu=yes,room=attic: there are agent-1 (gpu=yes,room=cellar), agent-2 (room=attic)";
+    expect((await client.run("new", "c", "--label", "room=attic", "--label", "gpu=yes")).error).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+      message: none,
+    });
+    one.capacity = { ...capacity(0), cordoned: true };
+    expect((await client.run("new", "d", "--label", "gpu=yes")).error).toMatchObject({
+      code: "REFUSED",
+      message: expect.stringMatching(/^every agent with gpu=yes that answers is cordoned \(agent-1\)/),
+    });
+    await two.stop();
+    expect((await client.run("new", "e", "--label", "room=attic")).error).toMatchObject({
+      code: "AGENT_NOT_FOUND",
+      message: expect.stringMatching(/agent-1 \(gpu=yes,room=cellar\) \(agent-2 did not answer\)$/),
+    });
+  });
+
+  test("an agent of an earlier release, which tells no labels, has none", async () => {
+    one.labels = undefined;
+    two.labels = { gpu: "yes" };
+    expect(await client.json("new", "a", "--label", "gpu=yes")).toMatchObject({ agent: "agent-2" });
+    expect(await client.json("agents")).toMatchObject({ agents: [{ labels: {} }, { labels: { gpu: "yes" } }] });
+  });
+
+  test.each([
+    ["cellar", "as KEY=VALUE, for instance room=cellar"],
+    ["Room=cellar", "must be a label's key"],
+    ["room=", "must be a label's value"],
+    ["room=a b", "must be a label's value"],
+  ])("--label %s is answered with what is allowed", async (value, allowed) => {
+    const message = expect.stringContaining(allowed);
+    expect((await client.run("new", "x", "--label", value)).error).toMatchObject({ message });
+  });
+
+  test("a label that contradicts another, or an agent that is named, is refused", async () => {
+    expect((await client.run("new", "x", "--label", "a=b", "--label", "a=c")).error).toMatchObject({
+      message: expect.stringContaining("no agent can have a=b, too"),
+    });
+    expect((await client.run("new", "x", "--label", "a=b", "--agent", "agent-1")).error).toMatchObject({
+      code: "BAD_USAGE",
+    });
+  });
+
   test("passes a cordoned agent by, and says so when there is no other", async () => {
     one.capacity = { ...capacity(0), cordoned: true };
     two.capacity = capacity(3);

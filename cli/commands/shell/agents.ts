@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { ConvocateError, shortDuration } from "../../../runtime/domain/index.js";
+import { ConvocateError, labelsText, shortDuration } from "../../../runtime/domain/index.js";
 import type { AgentView, Cluster } from "../../../runtime/shell/index.js";
 import { printJson } from "../../output/json.js";
 import type { Shape } from "../../output/shapes.js";
@@ -18,6 +18,8 @@ const COLUMNS: readonly Column[] = [
   { title: "RELEASE", shrinkTo: 8 },
   { title: "IMAGE", shrinkTo: 10 },
 ];
+/** Shown where any agent has some. */
+const LABELS: Column = { title: "LABELS", shrinkTo: 10 };
 /** convocate-status is asked over a socket of this machine: what it knows is here in a moment, or it is not there. */
 const HEARD_TIMEOUT_MS = 500;
 const LOOK_EVERY_MS = 100;
@@ -39,7 +41,11 @@ export function agents(client: Client): Command {
           : await waitFor(cluster, names, options.wait * 1000, client.signal);
       const listed = select(cluster, names);
       if (options.json) printJson(client.out, "agents", { agents: listed.map(json) });
-      else client.out.lines(await tableLines(COLUMNS, rows(cluster, listed), client.out.columns));
+      else {
+        const labelled = listed.some(({ labels }) => labelsText(labels ?? {}) !== "");
+        const columns = labelled ? [...COLUMNS, LABELS] : COLUMNS;
+        client.out.lines(await tableLines(columns, rows(cluster, listed), client.out.columns));
+      }
       if (missing.length > 0) throw new ConvocateError("UNREACHABLE", missing.join("; "));
       if (listed.length === 0) client.out.note(noAgents().message);
     });
@@ -107,9 +113,9 @@ function select(cluster: Cluster, names: readonly string[]): AgentView[] {
 }
 
 function json(agent: AgentView): Shape<"agents">["agents"][number] {
-  const { id, name, address, release, image, heard } = agent;
+  const { id, name, address, release, image, labels, heard } = agent;
   const connection = { ...agent.connection, since: new Date(agent.connection.since).toISOString() };
-  return { id, name, address, answers: connection.state === "connected", connection, release, image, heard };
+  return { id, name, address, answers: connection.state === "connected", connection, release, image, labels, heard };
 }
 
 /** Sessions as an agent lists them now; of one that does not answer, as it last said: a heartbeat may be half a minute old. */
@@ -133,6 +139,7 @@ function row(agent: AgentView, sessions: { running: number; total: number } | nu
     sessions ? `${sessions.running} of ${sessions.total}` : "-",
     agent.release ?? heard?.release ?? "-",
     agent.image ?? heard?.image ?? "-",
+    labelsText(agent.labels ?? {}) || "-",
   ];
 }
 

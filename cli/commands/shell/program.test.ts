@@ -170,6 +170,16 @@ describe("agents", () => {
     expect((await convocate("agents", "agent-9")).error).toMatchObject({ code: "AGENT_NOT_FOUND" });
   });
 
+  test("has a column for labels where any agent has some", async () => {
+    expect((await convocate("agents")).out[0]).not.toContain("LABELS");
+    two.labels = { room: "cellar", gpu: "yes" };
+    const { out } = await convocate("agents");
+    expect(out.map((line) => line.split(/ {2,}/).at(-1))).toEqual(["LABELS", "-", "gpu=yes,room=cellar"]);
+    await two.stop();
+    const down = await convocate("agents", "--json");
+    expect(JSON.parse(down.out[0]!).agents).toMatchObject([{ labels: {} }, { labels: null }]);
+  });
+
   test("--wait ends as soon as the agent answers and its heartbeat is there", async () => {
     const known: AgentStatus[] = [status(A, { connection: "silent" })];
     const feed = cleanup.use(await serveFeed(client.statusSocket, { agents: () => known }));

@@ -24,6 +24,7 @@ export function agentSettings(
     gid: service.gid,
     home: service.home,
     reserved_ports: reservedPorts(agent, shell),
+    labels: agent.labels,
     session: {
       ...(sudo === undefined ? {} : { sudo }),
       env: env ?? {},

@@ -5,6 +5,7 @@ import {
   Capacity,
   DnsName,
   EffectiveSettings,
+  Labels,
   Limits,
   LogLine,
   Portable,
@@ -40,6 +41,8 @@ export const OPS = {
       time: Timestamp,
       image: z.string().nullable(),
       uptime_s: z.number(),
+      /** None of an agent of an earlier release. */
+      labels: Labels.default({}),
     }),
   },
   list: { params: z.object({}), result: z.object({ sessions: z.array(Session) }) },

@@ -21,6 +21,7 @@ const handlers: RpcHandlers = {
     time: new Date(0).toISOString(),
     image: null,
     uptime_s: 1,
+    labels: {},
   }),
   list: async () => {
     await sleep(50);

@@ -33,6 +33,7 @@ handlers.ping = async () => ({
   time: new Date(0).toISOString(),
   image: null,
   uptime_s: 1,
+  labels: {},
 });
 
 interface Answer {

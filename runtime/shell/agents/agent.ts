@@ -6,6 +6,7 @@ import {
   toConvocateError,
   type AgentId,
   type AgentList,
+  type Labels,
   type Session,
   type SessionId,
 } from "../../domain/index.js";
@@ -39,6 +40,7 @@ export class Agent implements AsyncDisposable {
   #connection: AgentView["connection"] = { state: "connecting", since: Date.now() };
   #lastError: ConvocateError | null = null;
   #told: { release: string; image: string | null } | null = null;
+  #labels: Labels | null = null;
   #sessions = new Map<SessionId, Session>();
   #listed = false;
   /** False from a list that got no answer in time to the next that did: connected, but of no use. */
@@ -86,6 +88,7 @@ export class Agent implements AsyncDisposable {
         : { state: "connecting", since: this.#connection.since, error: "connected, but does not answer" },
       release: this.#told?.release ?? null,
       image: this.#told?.image ?? null,
+      labels: this.#labels,
     };
   }
 
@@ -267,6 +270,7 @@ export class Agent implements AsyncDisposable {
       );
     }
     this.#told = { release: told.release, image: told.image };
+    this.#labels = told.labels;
     this.#sessions = new Map(sessions.map((session) => [session.id, session]));
     this.#listed = true;
     this.#client = client;

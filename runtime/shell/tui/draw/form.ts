@@ -1,4 +1,4 @@
-import { shortDuration, type AgentStatus } from "../../../domain/index.js";
+import { labelsText, shortDuration, type AgentStatus } from "../../../domain/index.js";
 import { aroundCursor, YES, type Choice, type Field, type Form, type Problems } from "../model/form.js";
 import { fieldsOf, problemsOf, type FormSubject } from "../model/forms.js";
 import { settingsFields, settingsProblems } from "../model/settings.js";
@@ -93,9 +93,11 @@ function agentFacts(state: State, { agent }: SettingsDialog): Line[] {
   const fact = (label: string, text: string): Line => [["  "], [fit(label, LABEL_WIDTH), "dim"], [text]];
   const since = shortDuration(state.nowMs - view.connection.since);
   const connection = view.connection.state === "connected" ? `connected for ${since}` : `does not answer for ${since}`;
+  const labels = labelsText(view.labels ?? {});
   return [
     fact("Release", `${view.release ?? "not known"}, image ${view.image ?? "not known"}`),
     fact("Address", `${view.address}, ${connection}`),
+    ...(labels === "" ? [] : [fact("Labels", labels)]),
     ...(view.heard ? [fact("Events", eventsText(view.heard, state.nowMs))] : []),
     ...(capacity
       ? [
@@ -146,6 +148,9 @@ function fieldLines(form: Form, fields: readonly Field[], problems: Problems, wi
     // Choices that nothing is said of are seen one after the other, in the field.
     if (focused && field.kind === "choice" && field.choices.some(({ note }) => note !== ""))
       lines.push(...choiceLines(field.choices, form.values[field.name], indent));
+    // A line for each chosen one when any has more to say, so that nothing moves while one chooses.
+    if (focused && field.kind === "choice" && field.choices.some(({ more }) => more !== undefined))
+      lines.push([[indent], [truncate(moreOf(field.choices, form.values[field.name]), width - indent.length), "dim"]]);
     const problem = problems[field.name];
     const hint = focused ? field.hint : "";
     if (problem !== undefined || hint !== "")
@@ -153,6 +158,10 @@ function fieldLines(form: Form, fields: readonly Field[], problems: Problems, wi
         lines.push([[indent], [text, problem === undefined ? "dim" : "bad"]]);
   }
   return lines;
+}
+
+function moreOf(choices: readonly Choice[], value: string | undefined): string {
+  return choices.find((choice) => choice.value === value)?.more ?? "";
 }
 
 function valueSpans(field: Field, form: Form, focused: boolean, room: number): Span[] {

@@ -22,6 +22,8 @@ export interface Choice {
   label: string;
   /** Said beside it, fainter. */
   note: string;
+  /** Said below the choices while it is the chosen one. */
+  more?: string;
   /** Why it cannot be chosen now. */
   problem?: string;
 }

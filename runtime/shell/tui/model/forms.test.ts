@@ -28,6 +28,23 @@ describe("New", () => {
     expect(state.dialog).toMatchObject({ kind: "form", form: { values: { agent: agents[2]?.id } } });
   });
 
+  test("shows the labels of the agent that is chosen, within the dialog at 80 columns", () => {
+    const label = { gpu: "yes", room: "cellar", rack: "a-rather-long-name-of-a-rack-in-the-cellar-of-the-house" };
+    const agents = [agentView(1, { labels: label }), agentView(2)];
+    const small: Action = { type: "resize", size: { cols: 80, rows: 24 } };
+    const state = play(listed(cluster([], agents)), small, ...keys("n", TAB)).state;
+    const lines = (of: typeof state): string[] => drawState(of, false).split("\n");
+    expect(lines(state).join("\n")).toContain("labels gpu=yes,rack=a-rather-long-name-of-a-rack");
+    const other = play(state, ...keys({ name: "right" })).state;
+    expect(lines(other).join("\n")).not.toContain("labels");
+    // Nothing moves while one chooses.
+    expect(lines(other).findIndex((line) => line.includes("DNS name"))).toBe(
+      lines(state).findIndex((line) => line.includes("DNS name")),
+    );
+    const plain = play(listed(cluster([], [agentView(1), agentView(2)])), ...keys("n", TAB)).state;
+    expect(drawState(plain, false)).not.toContain("labels");
+  });
+
   test("creates what was typed", () => {
     const { effects, state } = play(
       listed(cluster([])),

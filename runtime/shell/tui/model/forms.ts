@@ -1,4 +1,4 @@
-import type { AgentId, Session, SessionId } from "../../../domain/index.js";
+import { labelsText, type AgentId, type Session, type SessionId } from "../../../domain/index.js";
 import type { OpInput } from "../../../protocol/rpc/ops.js";
 import { bytesText, coresText } from "../text.js";
 import { openForm, YES, type Choice, type Field, type Form, type Problems } from "./form.js";
@@ -137,9 +137,15 @@ function agentField(snapshot: Snapshot, without: AgentId | null): Field {
       value: agent.view.id,
       label: agent.view.name,
       note: roomText(agent),
+      ...labelled(agent),
       ...closedTo(agent),
     }));
   return { name: "agent", label: "Agent", kind: "choice", choices, hint: "left and right choose" };
+}
+
+function labelled({ view }: AgentRow): Pick<Choice, "more"> {
+  const labels = labelsText(view.labels ?? {});
+  return labels === "" ? {} : { more: `labels ${labels}` };
 }
 
 function closedTo(agent: AgentRow): Pick<Choice, "problem"> {
