@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { isIPv4 } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 import { agentPaths, AGENT_UNIT, SESSIONS_SLICE } from "../../runtime/domain/index.js";
-import type { InventoryAgent } from "../inventory/index.js";
+import { heldAt, heldText, type InventoryAgent } from "../inventory/index.js";
 import { AgentId } from "../resources/agent-id/resource.js";
 import { AgentReady } from "../resources/agent-ready/resource.js";
 import type { CertificateAuthority } from "../resources/certificate-authority/resource.js";
@@ -12,6 +12,8 @@ import { ImagePush } from "../resources/image-push/resource.js";
 import { KeyPair } from "../resources/key-pair/resource.js";
 import { Program } from "../resources/program/resource.js";
 import { SessionFirewall } from "../resources/session-firewall/resource.js";
+import { holding } from "../resources/resource.js";
+import type { Held } from "../resources/shared.js";
 import { Slice } from "../resources/slice/resource.js";
 import { Unit } from "../resources/unit/resource.js";
 import type { Base } from "./base.js";
@@ -53,6 +55,9 @@ export class AgentHost extends pulumi.ComponentResource {
     const host = name;
     super("convocate:index:AgentHost", name, {}, { parent });
     const inside = { parent: this };
+    const held = heldFrom(agent, common);
+    // As information: convocate-host says it itself, once.
+    if (held) void pulumi.log.info(heldText(agent, common.release) ?? "", this);
 
     const docker = new DockerDaemon(`${name}/docker`, { host }, { ...inside, dependsOn: base.packages });
     const { cpuPercent, memoryPercent } = agent;
@@ -121,12 +126,13 @@ export class AgentHost extends pulumi.ComponentResource {
         release: common.release,
         nodeVersion: common.nodeVersion,
         files: common.programs["convocate-agent"],
+        held,
       },
       { ...inside, dependsOn: base.runtime },
     );
     const image = new ImagePush(
       `${name}/image`,
-      { host, tag: args.image.tag, image: args.image.image },
+      { host, tag: args.image.tag, image: args.image.image, held },
       { ...inside, dependsOn: [docker, folders, base.packages] },
     );
     const content = agentUnit(agent.agentPort, common.service.home);
@@ -145,8 +151,12 @@ export class AgentHost extends pulumi.ComponentResource {
           settings,
         },
       },
-      // After the image, so that one restart brings program, settings and image at once (SPEC 8.2).
-      { ...inside, dependsOn: [program, config, toShell, docker, slice, firewall, image, base.user, base.packages] },
+      // After the image, so that one restart brings program, settings and image at once (SPEC 8.2). Held, it is restarted for
+      // its keys and settings all the same.
+      holding(held, ["content", "triggers.release", "triggers.program", "triggers.node"], {
+        ...inside,
+        dependsOn: [program, config, toShell, docker, slice, firewall, image, base.user, base.packages],
+      }),
     );
     new Files(
       `${name}/image-prune`,
@@ -162,9 +172,12 @@ export class AgentHost extends pulumi.ComponentResource {
         agentId: id.agentId,
         agentName: name,
         release: common.release,
-        restartedFor: digest(JSON.stringify([common.programs["convocate-agent"], content, settings])),
+        // Of one that is held, its program and unit are not ours, and settings and port must reach it all the same.
+        restartedFor: digest(
+          JSON.stringify(held ? [agent.agentPort, settings] : [common.programs["convocate-agent"], content, settings]),
+        ),
       },
-      {
+      holding(held, ["release"], {
         ...inside,
         dependsOn: [
           unit,
@@ -175,7 +188,7 @@ export class AgentHost extends pulumi.ComponentResource {
           base.firewall,
           args.shell.args.base.firewall,
         ],
-      },
+      }),
     );
     this.registerOutputs();
   }
@@ -211,6 +224,12 @@ export class AgentHost extends pulumi.ComponentResource {
       { parent: this, dependsOn: [folders, base.packages] },
     );
   }
+}
+
+/** Set when the inventory holds the agent at another release than this checkout's. */
+export function heldFrom(agent: InventoryAgent, { release: checkout }: Pick<Common, "release">): Held | undefined {
+  const at = heldAt(agent, checkout);
+  return at === undefined ? undefined : { at, checkout };
 }
 
 function digest(text: string): string {

@@ -5,6 +5,7 @@ import { directory, file } from "./entries.js";
 import { Files } from "../resources/files/resource.js";
 import { Firewall } from "../resources/firewall/resource.js";
 import { Packages } from "../resources/packages/resource.js";
+import type { Held } from "../resources/shared.js";
 import { Runtime } from "../resources/runtime/resource.js";
 import { ServiceUser } from "../resources/service-user/resource.js";
 import { LOGIN_SHELL } from "./texts/login-shell.js";
@@ -45,6 +46,8 @@ export interface BaseArgs {
   /** Beside sshd's: as `222/tcp`. */
   openPorts: readonly string[];
   common: Common;
+  /** The runtime stays as it is. */
+  held?: Held | undefined;
 }
 
 /** What a machine has once, whichever roles it plays: packages, the service user, our Node, the firewall. */
@@ -66,7 +69,7 @@ export class Base extends pulumi.ComponentResource {
     this.user = new ServiceUser(`${name}/user`, { host, ...common.service, ...shell }, { parent: this });
     this.runtime = new Runtime(
       `${name}/runtime`,
-      { host, version: common.nodeVersion },
+      { host, version: common.nodeVersion, held: args.held },
       // zstd comes with the packages, and a third of the bytes with zstd.
       { parent: this, dependsOn: this.packages },
     );

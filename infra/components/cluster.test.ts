@@ -91,6 +91,7 @@ async function declare(agents: InventoryAgent[], statusPort?: number): Promise<R
 
 /** Inputs of a resource as JSON, secrets unwrapped, to look for text in. */
 const textOf = (name: string): string => JSON.stringify(declared.find((one) => one.name === name)?.inputs);
+const inputsOf = (name: string): Record<string, unknown> => declared.find((one) => one.name === name)?.inputs ?? {};
 const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 500));
 
 describe("a shell host and two agents", () => {
@@ -173,15 +174,30 @@ test("ports that the inventory gave the host's own services are reserved, the sh
   );
   await settled();
   const reserved = ["agent-1", "both"].map((name) => {
-    const config = declared.find((one) => one.name === `${name}/agent-config`)?.inputs as {
-      files: Record<string, { content: string }>;
-    };
+    const config = inputsOf(`${name}/agent-config`) as unknown as { files: Record<string, { content: string }> };
     return (JSON.parse(config.files["/etc/convocate-agent/settings.json"]!.content) as AgentSettings).reserved_ports;
   });
   expect(reserved).toEqual([
     [22, 53, 222, 223, 514, 2222, 2022],
     [22, 53, 222, 223, 514, 2222, 2022, 2230],
   ]);
+});
+
+test("an agent that is held at another release is told so where something of ours would be brought, and nowhere else", async () => {
+  const agents = [agent("agent-1", "192.0.2.11"), agent("agent-2", "192.0.2.12"), agent("both", "192.0.2.10", true)];
+  const [, second, own] = agents;
+  await declare([agents[0]!, { ...second!, release: "2.9.1" }, { ...own!, release: "3.0.0" }]);
+  await settled();
+  const held = declared.filter(({ inputs }) => inputs["held"] !== undefined).map(({ name }) => name);
+  expect(held.sort()).toEqual(["agent-2/convocate-agent", "agent-2/image", "agent-2/runtime"]);
+  expect(inputsOf("agent-2/runtime")).toMatchObject({ held: { at: "2.9.1", checkout: "3.0.0" } });
+});
+
+test("the machine of the shell host goes on to our Node though its agent is held: both versions stay there", async () => {
+  await declare([{ ...agent("both", "192.0.2.10", true), release: "2.9.1" }]);
+  await settled();
+  expect(inputsOf("shell/runtime")["held"]).toBeUndefined();
+  expect(inputsOf("both/convocate-agent")["held"]).toBeDefined();
 });
 
 test("a machine that is shell and agent has packages, user, runtime and firewall once", async () => {

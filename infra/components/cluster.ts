@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Inventory, InventoryHost } from "../inventory/index.js";
 import { CertificateAuthority } from "../resources/certificate-authority/resource.js";
-import { AgentHost } from "./agent-host.js";
+import { AgentHost, heldFrom } from "./agent-host.js";
+import type { Held } from "../resources/shared.js";
 import { Base } from "./base.js";
 import type { Common } from "./common.js";
 import { dnsRules } from "./dns-rules.js";
@@ -54,7 +55,9 @@ export class Cluster extends pulumi.ComponentResource {
       this,
     );
     const agents = inventory.agents.map((agent) => {
-      const base = agent.onShellHost ? shellBase : this.#base(agent, common, ["agent"], [`${agent.agentPort}/tcp`]);
+      const base = agent.onShellHost
+        ? shellBase
+        : this.#base(agent, common, ["agent"], [`${agent.agentPort}/tcp`], heldFrom(agent, common));
       return new AgentHost({ agent, base, shell: shellHost, authority, image, common }, this);
     });
     this.hosts = [
@@ -67,7 +70,13 @@ export class Cluster extends pulumi.ComponentResource {
     this.registerOutputs({ agents: this.agents });
   }
 
-  #base(machine: InventoryHost, common: Common, roles: readonly ("shell" | "agent")[], openPorts: string[]): Base {
-    return new Base({ machine, roles, openPorts, common }, this);
+  #base(
+    machine: InventoryHost,
+    common: Common,
+    roles: readonly ("shell" | "agent")[],
+    openPorts: string[],
+    held?: Held,
+  ): Base {
+    return new Base({ machine, roles, openPorts, common, held }, this);
   }
 }

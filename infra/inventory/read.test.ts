@@ -108,6 +108,19 @@ describe("a bad inventory", () => {
       ).toEqual([expect.stringMatching(/^3:22: defaults\.egress\[0\] .* must be as 192\.168\.1\.0\/24/)]);
   });
 
+  test("has a release told that is none", () => {
+    const text = `cluster: c
+shell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }
+agents:
+  - { name: a, address: 10.0.0.2, hostKey: ${KEY}, release: 3.1 }
+  - { name: b, address: 10.0.0.3, hostKey: ${KEY}, release: "the old one" }
+`;
+    expect(problemsOf(text)).toEqual([
+      expect.stringMatching(/^4:\d+: agents\[0\]\.release is 3\.1: must be a text \(put it in quotes\)$/),
+      expect.stringMatching(/^5:\d+: agents\[1\]\.release is "the old one": must be a release, as 3\.0\.1$/),
+    ]);
+  });
+
   test("has labels told that could not be asked for with --label", () => {
     const hosts = `cluster: c\nshell: { name: s, address: 10.0.0.1, hostKey: ${KEY} }\n`;
     const found = problemsOf(`${hosts}defaults: { labels: { Room: cellar, room: "in the cellar", gpu: true } }\n`);

@@ -34,6 +34,8 @@ export interface InventoryShell extends InventoryHost {
 
 export interface InventoryAgent extends InventoryHost {
   agentPort: number;
+  /** Held at it; without a v in front. */
+  release?: string;
   /** Shares of the host that sessions may use or pledge together, in percent. */
   cpuPercent: number;
   memoryPercent: number;
@@ -124,6 +126,7 @@ class Resolver {
         return {
           ...host,
           agentPort: agent.agentPort,
+          ...(agent.release !== undefined && { release: agent.release.replace(/^v(?=\d)/, "") }),
           cpuPercent: agent.cpuPercent ?? file.defaults.cpuPercent ?? 90,
           memoryPercent: agent.memoryPercent ?? file.defaults.memoryPercent ?? 90,
           diskPercent: agent.diskPercent ?? file.defaults.diskPercent ?? 90,

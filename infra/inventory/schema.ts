@@ -134,6 +134,11 @@ const Agent = HostIdentity.partial({ hostKey: true })
   .extend({
     /** tcp port of convocate-agent. Default 222. */
     agentPort: Port.default(AGENT_PORT),
+    /** Holds it at that release: a rollout from a checkout of another leaves what runs there as it is. */
+    release: z
+      .string()
+      .regex(/^v?[0-9A-Za-z][0-9A-Za-z.+-]*$/, "must be a release, as 3.0.1")
+      .optional(),
   });
 
 /** `infra/stacks/<stack>.yaml`: the hosts of one cluster. Parsed by `readInventory`, which tells every problem with its line. */

@@ -60,6 +60,29 @@ describe("Files", () => {
   });
 });
 
+test("what is of another release than a host is held at is not brought there, at a first installation or over drift", async () => {
+  const held = { at: "2.9.1", checkout: "3.0.0" };
+  const inputs = {
+    Program: { host, program: "convocate-agent", release: "3.0.0", nodeVersion: "24.0.0", files: {}, held },
+    Runtime: { host, version: "24.0.0", held },
+    ImagePush: { host, tag: "convocate:3.0.0", imageId: `sha256:${"0".repeat(64)}`, layers: [], held },
+  };
+  const pool = { connect: () => Promise.reject(new Error("the host was dialled")) };
+  for (const [kind, values] of Object.entries(inputs)) {
+    const lifecycle = lifecycles.find((one) => one.kind === kind)!;
+    const context = { pool } as unknown as LifecycleContext;
+    const parsed = lifecycle.inputs.parse(values);
+    const refused = {
+      code: "REFUSED",
+      message: expect.stringMatching(
+        /^h is held at 2\.9\.1 by the inventory, .* which is 3\.0\.0: .* checkout of 2\.9\.1, or change or remove its release/,
+      ),
+    };
+    await expect(lifecycle.create(parsed, context)).rejects.toMatchObject(refused);
+    await expect(lifecycle.update({}, parsed, context)).rejects.toMatchObject(refused);
+  }
+});
+
 test("Unit tells a changed trigger by its name, and a stopped service from a changed file", () => {
   const inputs = unit.inputs.parse({ host, unit: "x.service", content: "c", triggers: { release: "2", node: "1" } });
   const state = {

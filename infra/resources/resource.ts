@@ -9,3 +9,12 @@ export abstract class ConvocateResource extends pulumi.CustomResource {
     super(`convocate:index:${kind}`, name, props, options);
   }
 }
+
+/** Options of a resource on a host that is held: these inputs stay as they were at the last rollout that was not. */
+export function holding(
+  held: unknown,
+  inputs: string[],
+  options: pulumi.CustomResourceOptions = {},
+): pulumi.CustomResourceOptions {
+  return held === undefined ? options : { ...options, ignoreChanges: inputs };
+}

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { ConvocateError } from "../../runtime/domain/index.js";
 import { ABSOLUTE_PATH, normalMode } from "../host/files.js";
 import type { Difference } from "./lifecycle.js";
 
@@ -14,6 +15,20 @@ export const Mode = z
 export const Account = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, "must be a user's or group's name");
 /** A command, word by word. */
 export const Argv = z.array(z.string()).min(1);
+
+/** The release that the inventory holds a host at, and this checkout's, which is another. */
+export const Held = z.object({ at: z.string(), checkout: z.string() });
+export type Held = z.infer<typeof Held>;
+
+/** Before anything is brought to a host that is held: what it lacks is of a release that this checkout is not. */
+export function refuseHeld({ host, held }: { host: string; held?: Held | undefined }): void {
+  if (!held) return;
+  throw new ConvocateError(
+    "REFUSED",
+    `${host} is held at ${held.at} by the inventory, and what it lacks is not in this checkout, which is ${held.checkout}: ` +
+      `do this from a checkout of ${held.at}, or change or remove its release in the inventory`,
+  );
+}
 
 export const change = (path: string): Difference => ({ path, kind: "change" });
 export const add = (path: string): Difference => ({ path, kind: "add" });

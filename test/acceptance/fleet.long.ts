@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { readFile, writeFile } from "node:fs/promises";
+import { parseDocument } from "yaml";
 import { OtherRelease } from "../support/checkout.js";
 import { acceptanceCluster, type TestCluster } from "../support/cluster.js";
 import { eventually } from "../support/eventually.js";
@@ -110,6 +112,63 @@ test("update --all --parallel 2 takes two at a time, and each attach sees one mo
   expect(await starts()).toEqual(started);
   expect(reconnects()).toEqual(oneMore);
   expect(attaches.map((attach) => attach.ended)).toEqual([false, false, false]);
+}, 1_200_000);
+
+test("an agent that the inventory holds at a release stays at it, and takes its settings all the same", async () => {
+  const before = await releases();
+  const held = before["agent-2"]!;
+  const inventory = await readFile(cluster.inventory, "utf8");
+  const edit = parseDocument(inventory);
+  const hold = async (release: string, labels: object = {}): Promise<void> => {
+    edit.setIn(["agents", 1, "release"], release);
+    edit.setIn(["agents", 1, "labels"], labels);
+    await writeFile(cluster.inventory, edit.toString());
+  };
+  const files = (): Promise<string> =>
+    cluster.lab.sh(
+      "agent-2",
+      "cat /usr/local/bin/convocate-agent /etc/convocate-agent/current-image /etc/systemd/system/convocate-agent.service | sha256sum",
+    );
+  const was = await files();
+  await using next = await OtherRelease.make(cluster, "3.0.903");
+  const line = `agent-2 is held at ${held} by the inventory; this checkout is ${next.release}`;
+  try {
+    await hold(held, { room: "cellar" });
+    expect(await next.convocateHost(["update", "--host", "agent-2"])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining(`${line}: change or remove its release in`),
+    });
+    const updated = await next.convocateHost(["update", "--all"]);
+    expect(updated).toMatchObject({
+      exitCode: 0,
+      stdout: expect.stringContaining(`agent-2 (held at ${held}): updated`),
+      stderr: expect.stringContaining(line),
+    });
+    expect(await releases()).toEqual({ ...before, "agent-1": next.release, "agent-3": next.release });
+    expect(await files()).toBe(was);
+    const { stdout } = await cluster.convocate(["agents", "agent-2", "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ agents: [{ labels: { room: "cellar" }, answers: true }] });
+
+    const clean = await next.convocateHost(["plan"]);
+    expect(clean).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(line) });
+    // What it lacks cannot come from here, and the plan says that it lacks it.
+    await cluster.lab.sh("agent-2", "mv /usr/local/bin/convocate-agent /root/kept");
+    expect(await next.convocateHost(["plan"])).toMatchObject({
+      exitCode: 2,
+      stdout: expect.stringContaining("convocate-agent (Program)"),
+    });
+    expect(await next.convocateHost(["update", "--label", "room=cellar"])).toMatchObject({
+      exitCode: 4,
+      stderr: expect.stringContaining(`agent-2 is held at ${held} by the inventory, and what it lacks`),
+    });
+    await cluster.lab.sh("agent-2", "mv /root/kept /usr/local/bin/convocate-agent");
+
+    await writeFile(cluster.inventory, inventory);
+    expect(await next.convocateHost(["update", "--host", "agent-2"])).toMatchObject({ exitCode: 0 });
+    expect((await releases())["agent-2"]).toBe(next.release);
+  } finally {
+    await writeFile(cluster.inventory, inventory);
+  }
 }, 1_200_000);
 
 test("a session that an agent refuses is spread to the other, and drained agents come back for more", async () => {

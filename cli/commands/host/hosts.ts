@@ -1,6 +1,15 @@
+import { relative } from "node:path";
 import { ConvocateError, hasLabels, labelledText, labelsText, type Labels } from "../../../runtime/domain/index.js";
 import { createPool, type Connection } from "../../../infra/connection/index.js";
-import { hostsOf, type Inventory, type InventoryAgent, type InventoryHost } from "../../../infra/inventory/index.js";
+import { builtRelease } from "../../../infra/host/program.js";
+import {
+  heldAt,
+  heldText,
+  hostsOf,
+  type Inventory,
+  type InventoryAgent,
+  type InventoryHost,
+} from "../../../infra/inventory/index.js";
 import { reach, type Unreachable } from "../../../infra/rollout/index.js";
 import { errorLines, interruptSignal } from "../../output/run.js";
 
@@ -32,6 +41,27 @@ export function chosenHosts(
   throw new ConvocateError(
     "BAD_USAGE",
     `no agent in the inventory has ${labelsText(label)}: it has ${labelledText(inventory.agents) || "none"}`,
+  );
+}
+
+/** Of the agents of these names, those that the inventory holds at another release than this checkout's. */
+export function heldAmong(inventory: Inventory, names: ReadonlySet<string>): InventoryAgent[] {
+  return inventory.agents.filter((agent) => names.has(agent.name) && heldAt(agent, builtRelease()) !== undefined);
+}
+
+/** A line for each of them: what a rollout leaves there as it is. */
+export function sayHeld(inventory: Inventory, names: ReadonlySet<string>): void {
+  for (const agent of heldAmong(inventory, names)) process.stderr.write(`${heldText(agent, builtRelease()) ?? ""}\n`);
+}
+
+/** Those that are named can be brought to no other release. The shell host itself is held by nothing. */
+export function refuseHeld(inventory: Inventory, names: ReadonlySet<string>): void {
+  const held = heldAmong(inventory, names).find(({ name }) => name !== inventory.shell.name);
+  if (!held) return;
+  throw new ConvocateError(
+    "REFUSED",
+    `${heldText(held, builtRelease()) ?? ""}: change or remove its release in ${relative(process.cwd(), inventory.path)}, ` +
+      "or run this in a checkout of that release",
   );
 }
 

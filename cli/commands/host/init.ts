@@ -20,7 +20,7 @@ import { interruptSignal } from "../../output/run.js";
 import { bringAuthority, isNewAuthority, readAuthority, rotateAuthority, type Authority } from "./authority.js";
 import { entryFor } from "./entry.js";
 import { firstContact } from "./host-key.js";
-import { others } from "./hosts.js";
+import { others, sayHeld } from "./hosts.js";
 import { hostKeyPolicy, type RoleOptions } from "./options.js";
 import { rotateKeys } from "./rotate.js";
 import { counted, roll } from "./roll.js";
@@ -100,6 +100,7 @@ const shellPorts = ({ statusPort }: InventoryShell): WantedPort[] => [
 
 /** The same program as `pulumi up`, less what belongs to agents that were not meant. */
 async function rollOut(inventory: Inventory, stack: string, role: Role, name: string): Promise<void> {
+  sayHeld(inventory, new Set([name]));
   const meant = new Set([inventory.shell.name, ...(role === "agent" ? [name] : [])]);
   const done = await roll(rollout, { stack, inventory, leave: others(inventory, meant) });
   process.stdout.write(`${name}: ready (${counted(done)})\n`);

@@ -2,7 +2,7 @@ import type { Labels } from "../../../runtime/domain/index.js";
 import { checkoutRoot, hostsOf, inventoryPath, readInventory } from "../../../infra/inventory/index.js";
 import { plan, type PlannedChange } from "../../../infra/rollout/index.js";
 import { planJson, planText } from "../../output/plan.js";
-import { chosenHosts, others, withReached } from "./hosts.js";
+import { chosenHosts, others, sayHeld, withReached } from "./hosts.js";
 import { roll } from "./roll.js";
 
 export interface PlanOptions {
@@ -20,6 +20,7 @@ export async function showPlan(options: PlanOptions): Promise<void> {
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
   const asked = chosenHosts(inventory, options);
   const names = new Set(asked.map(({ name }) => name));
+  sayHeld(inventory, names);
   // An agent has resources on the shell host too, which is asked for them.
   const concerned = hostsOf(inventory).filter(({ name }) => names.has(name) || name === inventory.shell.name);
   const unreachable = await withReached(concerned, (reached) => Promise.resolve(reached.unreachable));

@@ -2,6 +2,7 @@ import { ConvocateError, toConvocateError, type Labels } from "../../../runtime/
 import type { Connection } from "../../../infra/connection/index.js";
 import {
   checkoutRoot,
+  heldAt,
   hostsOf,
   inventoryPath,
   readInventory,
@@ -11,7 +12,7 @@ import {
 import { rollout } from "../../../infra/rollout/index.js";
 import { builtRelease } from "../../../infra/host/program.js";
 import { interruptSignal } from "../../output/run.js";
-import { chosenHosts, others, withReached } from "./hosts.js";
+import { chosenHosts, heldAmong, others, refuseHeld, sayHeld, withReached } from "./hosts.js";
 import { counted, roll } from "./roll.js";
 
 export interface UpdateOptions {
@@ -38,6 +39,9 @@ export async function update(options: UpdateOptions): Promise<void> {
     );
   const inventory = readInventory(inventoryPath(checkoutRoot(), options.stack));
   const asked = chosenHosts(inventory, options);
+  const names = new Set(asked.map(({ name }) => name));
+  if (options.host !== undefined) refuseHeld(inventory, names);
+  sayHeld(inventory, names);
   // An agent on the shell host's machine goes with it, and the shell host goes first: a newer one knows older agents.
   await withReached(inOrder(inventory, asked), async ({ connections }) => {
     if (!connections.has(inventory.shell.name))
@@ -73,7 +77,9 @@ async function updateGroup(
   try {
     const leave = others(inventory, new Set(group));
     const result = await roll(rollout, { stack: options.stack, inventory, leave });
-    process.stdout.write(`${group.join(", ")}: updated (${counted(result)})\n`);
+    const held = new Map(heldAmong(inventory, new Set(group)).map(({ name, release }) => [name, release]));
+    const told = group.map((name) => (held.has(name) ? `${name} (held at ${held.get(name) ?? ""})` : name));
+    process.stdout.write(`${told.join(", ")}: updated (${counted(result)})\n`);
   } catch (thrown) {
     const error = toConvocateError(thrown);
     if (error.code === "INTERRUPTED") throw error;
@@ -94,8 +100,9 @@ async function warnOfOldImages(
   release: string,
 ): Promise<void> {
   const tag = `convocate:${inventory.image.version ?? release}`;
+  const ours = inventory.agents.filter((agent) => heldAt(agent, release) === undefined);
   await Promise.all(
-    inventory.agents.map(async ({ name }) => {
+    ours.map(async ({ name }) => {
       const connection = connections.get(name);
       if (!connection) return;
       const argv = ["docker", "ps", "--filter", "name=^convocate-session-", "--format", "{{.Image}}"];

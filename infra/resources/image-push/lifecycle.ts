@@ -6,13 +6,14 @@ import { exportImage } from "../../host/image-export.js";
 import { checkRoom, loadImage, nameImage, NotLoaded } from "../../host/image-load.js";
 import { commonLayers, findImage, roomForImage, type ImageFound, type ImageRoom } from "../../host/image.js";
 import { THIS_MACHINE, type Lifecycle, type LifecycleContext } from "../lifecycle.js";
-import { change, compare, HostName, same } from "../shared.js";
+import { change, compare, Held, HostName, refuseHeld, same } from "../shared.js";
 
 const Inputs = z.object({
   host: HostName,
   tag: z.string().regex(/^convocate:[A-Za-z0-9_][A-Za-z0-9_.-]*$/, "must be convocate:<version>"),
   imageId: z.string().regex(/^sha256:[0-9a-f]{64}$/),
   layers: z.array(z.string()),
+  held: Held.optional(),
 });
 type Inputs = z.infer<typeof Inputs>;
 
@@ -122,6 +123,7 @@ export const imagePush: Lifecycle<Inputs, State> = {
     ...(state.currentImage === inputs.tag ? [] : [change("currentImage")]),
   ],
   async create(inputs, context) {
+    refuseHeld(inputs);
     const { signal } = context;
     const connection = await context.pool.connect(inputs.host, signal);
     const have = await look(connection, inputs.tag, signal);

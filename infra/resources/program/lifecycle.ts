@@ -3,7 +3,7 @@ import { lookAt, removeEntries, sha256, writeEntries, type Entry, type Found } f
 import { programFile, RELEASES, wrapper, wrapperPath } from "../../host/program.js";
 import { runScript } from "../../host/script.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostName } from "../shared.js";
+import { change, compare, Held, HostName, refuseHeld } from "../shared.js";
 
 const Inputs = z.object({
   host: HostName,
@@ -12,10 +12,11 @@ const Inputs = z.object({
   nodeVersion: z.string().regex(/^\d+\.\d+\.\d+$/),
   /** Name in dist/programs → SHA-256. */
   files: z.record(z.string().regex(/^([A-Za-z0-9_][A-Za-z0-9._-]*\/)*[A-Za-z0-9_][A-Za-z0-9._-]*$/), z.string()),
+  held: Held.optional(),
 });
 type Inputs = z.infer<typeof Inputs>;
 
-interface State extends Omit<Inputs, "nodeVersion"> {
+interface State extends Omit<Inputs, "nodeVersion" | "held"> {
   /** What was seen, by path. */
   seen: Record<string, Found>;
 }
@@ -62,6 +63,7 @@ export const program: Lifecycle<Inputs, State> = {
     ];
   },
   async create(inputs, { pool, signal, progress }) {
+    refuseHeld(inputs);
     const connection = await pool.connect(inputs.host, signal);
     const want = wanted(inputs);
     const have = await lookAt(connection, Object.keys(want), signal);

@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { ConvocateResource } from "../resource.js";
+import { ConvocateResource, holding } from "../resource.js";
+import type { Held } from "../shared.js";
 
 export interface ProgramArgs {
   /** Name in the inventory. */
@@ -11,11 +12,13 @@ export interface ProgramArgs {
   nodeVersion: string;
   /** Names in dist/programs with the SHA-256 of each. */
   files: Record<string, string>;
+  /** Set, it stays at the release that it has. */
+  held?: Held | undefined;
 }
 
 /** A program of ours at one release, with its wrapper in /usr/local/bin. The last three releases stay on the host. */
 export class Program extends ConvocateResource {
   constructor(name: string, args: ProgramArgs, options?: pulumi.CustomResourceOptions) {
-    super("Program", name, args, options);
+    super("Program", name, args, holding(args.held, ["release", "nodeVersion", "files"], options));
   }
 }

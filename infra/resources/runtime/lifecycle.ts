@@ -6,12 +6,16 @@ import { runtimeBinary, runtimePath } from "../../host/runtime.js";
 import { runScript, SHA256 } from "../../host/script.js";
 import { upload } from "../../host/upload.js";
 import type { Lifecycle } from "../lifecycle.js";
-import { change, compare, HostName } from "../shared.js";
+import { change, compare, Held, HostName, refuseHeld } from "../shared.js";
 
-const Inputs = z.object({ host: HostName, version: z.string().regex(/^\d+\.\d+\.\d+$/) });
+const Inputs = z.object({
+  host: HostName,
+  version: z.string().regex(/^\d+\.\d+\.\d+$/),
+  held: Held.optional(),
+});
 type Inputs = z.infer<typeof Inputs>;
 
-interface State extends Inputs {
+interface State extends Omit<Inputs, "held"> {
   path: string;
   /** Of what was sent. */
   sha256: string;
@@ -45,16 +49,18 @@ export const runtime: Lifecycle<Inputs, State> = {
   inputs: Inputs,
   secretOutputs: [],
   diff: (state, inputs) => [
-    ...compare<Inputs>(state, inputs, ["host", "version"]),
+    ...compare<Omit<Inputs, "held">>(state, inputs, ["host", "version"]),
     ...(state.seen === state.sha256 ? [] : [change("binary.content")]),
     ...(state.seen === "missing" || state.mode === MODE ? [] : [change("binary.mode")]),
   ],
   async create(inputs, { pool, signal, progress }) {
+    refuseHeld(inputs);
     const connection = await pool.connect(inputs.host, signal);
     const { arch } = await readFacts(connection, signal);
     const binary = await runtimeBinary(inputs.version, arch, signal);
     const path = runtimePath(inputs.version);
-    const wanted: State = { ...inputs, path, sha256: binary.sha256, seen: "", mode: "", stamp: "" };
+    const { host, version } = inputs;
+    const wanted: State = { host, version, path, sha256: binary.sha256, seen: "", mode: "", stamp: "" };
     let state = await look(connection, wanted, signal);
     if (state.seen !== binary.sha256 || state.mode !== MODE) {
       const zstd = (await connection.run(["zstd", "--version"], { allowFailure: true, signal })).exitCode === 0;
