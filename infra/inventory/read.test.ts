@@ -216,7 +216,11 @@ shell:
   });
 
   test("an inventory that is not there names the file and what to do", () => {
-    expect(() => readInventory("/nowhere/x.yaml")).toThrow("no inventory at /nowhere/x.yaml: write one");
+    expect(() => readInventory("/nowhere/x.yaml")).toThrow(
+      "no inventory at /nowhere/x.yaml: `convocate-host init-shell --host HOST` begins one, and --stack names another; there is none beside it",
+    );
+    const folder = join(import.meta.dirname, "../stacks");
+    expect(() => readInventory(join(folder, "nope.yaml"))).toThrow(/; there are (\w+, )*dev\b/);
   });
 });
 

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, relative, resolve } from "node:path";
-import { ConvocateError, type Labels } from "../../runtime/domain/index.js";
+import { basename, dirname, relative, resolve } from "node:path";
+import { byText, ConvocateError, type Labels } from "../../runtime/domain/index.js";
 import type { HostAddress } from "../connection/types.js";
 import { InventoryDocument } from "./document.js";
 import { KnownHosts } from "./known-hosts.js";
@@ -202,11 +202,22 @@ function readText(path: string): string {
     throw new ConvocateError(
       "BAD_INVENTORY",
       missing
-        ? `no inventory at ${shortest(path)}: write one as infra/stacks/example.yaml shows, or name the stack (--stack)`
+        ? `no inventory at ${shortest(path)}: \`convocate-host init-shell --host HOST\` begins one, and --stack names another; ${othersBeside(path)}`
         : `the inventory ${shortest(path)} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
       { cause: error },
     );
   }
+}
+
+/** Inventories in the same folder, less the example. */
+function othersBeside(path: string): string {
+  const names = existsSync(dirname(path)) ? readdirSync(dirname(path)) : [];
+  const stacks = names.filter((name) => name.endsWith(".yaml") && name !== "example.yaml");
+  if (stacks.length === 0) return "there is none beside it";
+  return `there are ${stacks
+    .map((name) => basename(name, ".yaml"))
+    .sort(byText)
+    .join(", ")}`;
 }
 
 /** Relative to where we are when that is below, so that an editor finds it. */

@@ -14,7 +14,7 @@ const TIMEOUT_MS = 60_000;
  * would put a secret's value among the CLI's arguments.
  */
 export async function configure(stack: string, settings: Readonly<Record<string, Setting>>): Promise<void> {
-  await openStack({ stack });
+  await openStack({ stack, makes: true });
   const root = checkoutRoot();
   const { pulumi, variables } = await pulumiEnvironment(root, checkStackName(stack));
   const env = { ...process.env, ...variables };

@@ -3,4 +3,4 @@ export type { Difference, Operation, ResourceName, RolloutEvent } from "./events
 export { baseOf, excluded } from "./exclude.js";
 export { destroy, plan, rollout, type Plan, type PlannedChange } from "./plan.js";
 export { reach, type Reached, type Unreachable } from "./reach.js";
-export { resourceNames, type RolloutOptions } from "./stack.js";
+export { requireStack, resourceNames, type RolloutOptions } from "./stack.js";

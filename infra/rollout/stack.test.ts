@@ -1,6 +1,6 @@
 import { expect, test } from "@jest/globals";
 import automation from "@pulumi/pulumi/automation/index.js";
-import { unselected } from "./stack.js";
+import { noStack, unselected } from "./stack.js";
 
 test("a stack is opened and made without becoming the one that is selected", async () => {
   const told: string[] = [];
@@ -12,4 +12,14 @@ test("a stack is opened and made without becoming the one that is selected", asy
 
 test("the SDK has what runs them", () => {
   expect(automation.PulumiCommand.prototype).toHaveProperty("run");
+});
+
+test("a stack that is not there is told with those that there are, and with what makes one", () => {
+  expect(noStack("prod", ["lab", "dev"])).toMatchObject({
+    code: "BAD_USAGE",
+    message: expect.stringMatching(
+      /^there is no stack prod: there are dev, lab\. `convocate-host init-shell --host HOST --stack prod` makes one; .*PULUMI_BACKEND_URL/,
+    ),
+  });
+  expect(noStack("prod", []).message).toContain("there is none here");
 });

@@ -2,13 +2,15 @@ import { dirname } from "node:path";
 import type { EngineEvent } from "@pulumi/pulumi/automation/events.js";
 import type { LocalWorkspace } from "@pulumi/pulumi/automation/localWorkspace.js";
 import type { Stack } from "@pulumi/pulumi/automation/stack.js";
-import { ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
+import { byText, ConvocateError, toConvocateError } from "../../runtime/domain/index.js";
 import { checkoutRoot, checkStackName } from "../inventory/index.js";
 import { pulumiEnvironment } from "./environment.js";
 import { combined, EventReader, type RolloutEvent } from "./events.js";
 
 export interface RolloutOptions {
   stack: string;
+  /** A stack that is not there is made: what begins a cluster says so, and nothing else does. */
+  makes?: boolean;
   /** Patterns of URNs to leave alone (`excluded`). */
   exclude?: readonly string[];
   /** Patterns of URNs to work on alone; everything when left out. */
@@ -20,8 +22,11 @@ export interface RolloutOptions {
   signal?: AbortSignal;
 }
 
-/** The stack of this checkout, made when there is none, on the same state as `script/pulumi`. */
-export async function openStack({ stack: name, variables: more, signal }: RolloutOptions): Promise<Stack> {
+/**
+ * The stack of this checkout, on the same state as `script/pulumi`.
+ * @throws ConvocateError BAD_USAGE when there is none and it is not to be made, with those that there are.
+ */
+export async function openStack({ stack: name, makes, variables: more, signal }: RolloutOptions): Promise<Stack> {
   const root = checkoutRoot();
   const { pulumi, variables } = await pulumiEnvironment(root, checkStackName(name), signal);
   // Pulumi's SDK takes half a second to load; `--help` does not wait for it.
@@ -31,7 +36,30 @@ export async function openStack({ stack: name, variables: more, signal }: Rollou
   const options = { workDir: root, pulumiCommand, envVars, secretsProvider: "passphrase" };
   const workspace = await automation.LocalWorkspace.create(options);
   const run: Run = (argv) => (pulumiCommand as object as { run: Run }).run(argv, root, envVars);
-  return await automation.Stack.createOrSelect(name, Object.assign(workspace, unselected(run)));
+  const ours = Object.assign(workspace, unselected(run));
+  if (makes) return await automation.Stack.createOrSelect(name, ours);
+  try {
+    return await automation.Stack.select(name, ours);
+  } catch (thrown) {
+    if (!(thrown instanceof automation.StackNotFoundError)) throw thrown;
+    const there = (await workspace.listStacks()).map((stack) => stack.name.split("/").at(-1) ?? "");
+    throw noStack(name, there);
+  }
+}
+
+/** What a command says that works on a stack and begins none. The backend's address may have a password in it. */
+export function noStack(name: string, there: readonly string[]): ConvocateError {
+  const known = there.length === 0 ? "there is none here" : `there are ${[...there].sort(byText).join(", ")}`;
+  return new ConvocateError(
+    "BAD_USAGE",
+    `there is no stack ${name}: ${known}. \`convocate-host init-shell --host HOST --stack ${name}\` makes one; ` +
+      "if its state is kept elsewhere, PULUMI_BACKEND_URL says where",
+  );
+}
+
+/** Refuses what works on a stack when there is none, before any host is touched. */
+export async function requireStack(options: RolloutOptions): Promise<void> {
+  await openStack(options);
 }
 
 /** `run` of the SDK's PulumiCommand, which is left out of its types. It tells a stack that there is not by its error's class. */

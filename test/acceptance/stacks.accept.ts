@@ -66,6 +66,28 @@ test("a lock that a live process holds is told with its owner and the command th
   await expect(rollout({ stack: B, variables: env })).rejects.toMatchObject({ code: "AUTH_REJECTED" });
 }, 120_000);
 
+test("a verb that only works on a stack makes none: it says which there are, and what makes one", async () => {
+  const stack = "test-side-c";
+  const config = join(ROOT, `Pulumi.${stack}.yaml`);
+  await writeFile(config, `config:\n  convocate:inventory: ${join(dir, `${A}.yaml`)}\n`);
+  try {
+    for (const argv of [["plan"], ["update", "--all"], ["remove", "--all", "--force"]]) {
+      const verb = [join(ROOT, "node_modules/.bin/node"), "dist/convocate-host.mjs", ...argv, "--stack", stack];
+      const refused = await command(verb, { env });
+      expect(refused).toMatchObject({
+        exitCode: 2,
+        stderr: expect.stringContaining(
+          `there is no stack ${stack}: there are ${A}, ${B}. \`convocate-host init-shell`,
+        ),
+      });
+    }
+    const names = await readdir(join(dir, ".pulumi/stacks/convocate"));
+    expect(names.filter((name) => name.startsWith(stack))).toEqual([]);
+  } finally {
+    await rm(config);
+  }
+}, 120_000);
+
 test("hooks without their plugin are told with the command that installs it; without hooks nobody asks for it", async () => {
   const inventory = join(dir, `${B}.yaml`);
   const text = await readFile(inventory, "utf8");

@@ -102,7 +102,7 @@ const shellPorts = ({ statusPort }: InventoryShell): WantedPort[] => [
 async function rollOut(inventory: Inventory, stack: string, role: Role, name: string): Promise<void> {
   sayHeld(inventory, new Set([name]));
   const meant = new Set([inventory.shell.name, ...(role === "agent" ? [name] : [])]);
-  const done = await roll(rollout, { stack, inventory, leave: others(inventory, meant) });
+  const done = await roll(rollout, { stack, makes: true, inventory, leave: others(inventory, meant) });
   process.stdout.write(`${name}: ready (${counted(done)})\n`);
 }
 

@@ -18,7 +18,7 @@ export interface InstallOptions extends InitOptions {
 export async function install(options: InstallOptions): Promise<void> {
   const { inventory, name } = await enlist(roleOf(inventoryPath(checkoutRoot(), options.stack), options), options);
   const target = baseOf(inventory, name);
-  const done = await roll(rollout, { stack: options.stack, inventory, leave: [], target });
+  const done = await roll(rollout, { stack: options.stack, makes: true, inventory, leave: [], target });
   const host = hostsOf(inventory).find((one) => one.name === name)?.host;
   if (host) {
     await using pool = createPool();

@@ -12,7 +12,7 @@ import {
   type Inventory,
   type InventoryAgent,
 } from "../../../infra/inventory/index.js";
-import { destroy, resourceNames, rollout, type Unreachable } from "../../../infra/rollout/index.js";
+import { destroy, requireStack, resourceNames, rollout, type Unreachable } from "../../../infra/rollout/index.js";
 import { interruptSignal } from "../../output/run.js";
 import { findAgent, withReached } from "./hosts.js";
 import { counted, roll } from "./roll.js";
@@ -33,6 +33,7 @@ export async function remove(options: RemoveOptions): Promise<void> {
     throw new ConvocateError("BAD_USAGE", "say what to remove: --host HOST, or --all for the whole cluster");
   const path = inventoryPath(checkoutRoot(), options.stack);
   const inventory = readInventory(path);
+  await requireStack({ stack: options.stack, signal: interruptSignal });
   if (options.host === undefined) await removeAll(options, inventory);
   else await removeAgent(options, options.host, inventory, path);
 }

@@ -7,6 +7,8 @@ import { interruptSignal } from "../../output/run.js";
 export interface Rolling {
   stack: string;
   inventory: Inventory;
+  /** Begins the stack when it is not there. */
+  makes?: boolean;
   /** Hosts to leave alone. */
   leave: readonly string[];
   /** It cannot be reached: what agents have there is left alone too. */
@@ -20,11 +22,21 @@ export interface Rolling {
 
 /** Runs one of the rollout's operations with progress on stderr. */
 export async function roll(operation: (options: RolloutOptions) => Promise<Plan>, rolling: Rolling): Promise<Plan> {
-  const { stack, inventory, leave, shellIsSilent = false, target, variables, announced = true } = rolling;
+  const {
+    stack,
+    makes = false,
+    inventory,
+    leave,
+    shellIsSilent = false,
+    target,
+    variables,
+    announced = true,
+  } = rolling;
   const progress = createProgress(process.stderr, announced);
   try {
     return await operation({
       stack,
+      makes,
       ...(target ? { target } : { exclude: excluded(inventory, leave, { shellIsSilent }) }),
       ...(variables && { variables }),
       onEvent: (event) => progress.take(event),

@@ -9,7 +9,7 @@ import {
   type Inventory,
   type InventoryHost,
 } from "../../../infra/inventory/index.js";
-import { rollout } from "../../../infra/rollout/index.js";
+import { requireStack, rollout } from "../../../infra/rollout/index.js";
 import { builtRelease } from "../../../infra/host/program.js";
 import { interruptSignal } from "../../output/run.js";
 import { chosenHosts, heldAmong, others, refuseHeld, sayHeld, withReached } from "./hosts.js";
@@ -42,6 +42,7 @@ export async function update(options: UpdateOptions): Promise<void> {
   const names = new Set(asked.map(({ name }) => name));
   if (options.host !== undefined) refuseHeld(inventory, names);
   sayHeld(inventory, names);
+  await requireStack({ stack: options.stack, signal: interruptSignal });
   // An agent on the shell host's machine goes with it, and the shell host goes first: a newer one knows older agents.
   await withReached(inOrder(inventory, asked), async ({ connections }) => {
     if (!connections.has(inventory.shell.name))
