@@ -13,7 +13,8 @@ export interface Questions {
   /** Private keys, which must be their owner's alone. */
   keys: readonly string[];
   slice: string;
-  agent: boolean;
+  /** Where sessions' homes are; empty on a host that is no agent. */
+  homes: string;
 }
 
 /**
@@ -21,7 +22,7 @@ export interface Questions {
  * does not hide the rest. A line `name=value` each.
  */
 const LOOK = `
-units=$1 ports=$2 certificate=$3 keys=$4 slice=$5 agent=$6
+units=$1 ports=$2 certificate=$3 keys=$4 slice=$5 homes=$6
 say() { printf '%s=%s\\n' "$1" "$2"; }
 say now "$(date +%s.%N)"
 for unit in $units; do
@@ -34,7 +35,8 @@ say disk./ "$(df --output=avail,size -B1 / | tail -n 1)"
 if [ -e /sys/fs/cgroup/cgroup.controllers ]; then say cgroup v2; else say cgroup v1; fi
 say firewall "$(ufw status 2>/dev/null | head -n 1)"
 say rsyslog "$(timeout 20 rsyslogd -N1 >/dev/null 2>&1 && echo good || echo bad)"
-[ "$agent" = yes ] || exit 0
+[ -n "$homes" ] || exit 0
+say disk.homes "$(df --output=avail,size -B1 -- "$homes" 2>/dev/null | tail -n 1)"
 say docker "$(timeout 8 docker info --format '{{.CgroupDriver}} {{.LiveRestoreEnabled}} {{.DockerRootDir}}' 2>/dev/null || :)"
 root=$(timeout 8 docker info --format '{{.DockerRootDir}}' 2>/dev/null || :)
 [ -z "$root" ] || say disk.docker "$(df --output=avail,size -B1 -- "$root" | tail -n 1)"
@@ -60,15 +62,8 @@ export function parseFacts(stdout: string): Facts {
 }
 
 export async function look(connection: Connection, questions: Questions, signal?: AbortSignal): Promise<Facts> {
-  const { units, ports, certificate, keys, slice, agent } = questions;
-  const args = [
-    units.join(" "),
-    ports.map(({ port }) => port).join(" "),
-    certificate,
-    keys.join(" "),
-    slice,
-    agent ? "yes" : "no",
-  ];
+  const { units, ports, certificate, keys, slice, homes } = questions;
+  const args = [units.join(" "), ports.map(({ port }) => port).join(" "), certificate, keys.join(" "), slice, homes];
   const { stdout } = await runScript(connection, LOOK, args, { timeoutMs: 60_000, ...(signal && { signal }) });
   return parseFacts(stdout);
 }

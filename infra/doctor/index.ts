@@ -25,7 +25,7 @@ export async function diagnose(
       ? [part(inventory.shell.name, () => alone(shell, questionsOfShell(inventory), "init-shell", signal))]
       : []),
     ...agents.map(({ agent, connection }) =>
-      part(agent.name, () => alone(connection, questionsOfAgent(agent), "init-agent", signal)),
+      part(agent.name, () => alone(connection, questionsOfAgent(agent, inventory), "init-agent", signal)),
     ),
     ...(shell
       ? [
@@ -85,14 +85,14 @@ const questionsOfShell = ({ shell }: Inventory): Questions => ({
   certificate: serverTls.cert,
   keys: [shellPaths.hostKey, serverTls.key],
   slice: "",
-  agent: false,
+  homes: "",
 });
 
-const questionsOfAgent = (agent: InventoryAgent): Questions => ({
+const questionsOfAgent = (agent: InventoryAgent, { service }: Inventory): Questions => ({
   units: ["convocate-agent.service", "docker.service", "rsyslog.service"],
   ports: [{ port: agent.agentPort, unit: "convocate-agent.service" }],
   certificate: clientTls.cert,
   keys: [agentPaths.hostKey, agentPaths.agentToShellKey, clientTls.key],
   slice: SESSIONS_SLICE,
-  agent: true,
+  homes: service.home,
 });

@@ -12,7 +12,7 @@ const questions: Questions = {
   certificate: "/etc/c.crt",
   keys: ["/etc/k"],
   slice: "convocate-sessions.slice",
-  agent: true,
+  homes: "/home/claude",
 };
 const NOW = Date.parse("2026-11-21T00:00:00Z");
 const asked: Asked = {
@@ -35,6 +35,7 @@ const GOOD: Record<string, string> = {
   certificate,
   "disk./": "50000000000 100000000000",
   "disk.docker": "50000000000 100000000000",
+  "disk.homes": "50000000000 100000000000",
   cgroup: "v2",
   firewall: "Status: active",
   rsyslog: "good",
@@ -69,6 +70,9 @@ test.each<[string, Record<string, string>, string[]]>([
   ["a clock far ahead", { now: String(NOW / 1000 + 3600) }, ["fail clock"]],
   ["no certificate", { certificate: "" }, ["fail certificate"]],
   ["a full disk", { "disk./": "1000000000 100000000000" }, ["fail disk /"]],
+  ["a disk of homes that fills up", { "disk.homes": "5000000000 100000000000" }, ["warn disk of sessions"]],
+  ["a full disk of homes", { "disk.homes": "1000000000 100000000000" }, ["fail disk of sessions"]],
+  ["homes that are not there", { "disk.homes": "" }, ["fail disk of sessions"]],
   ["a firewall that is off", { firewall: "Status: inactive" }, ["fail firewall"]],
   ["a silent Docker", { docker: "" }, ["fail docker"]],
   ["another cgroup driver", { docker: "cgroupfs false /var/lib/docker" }, ["fail cgroup driver", "fail live-restore"]],
@@ -79,6 +83,17 @@ test.each<[string, Record<string, string>, string[]]>([
 ])("%s is told with what mends it", (_, changed, expected) => {
   expect(bad(changed)).toEqual(expected);
   for (const { level, mend } of walk(changed)) expect(mend === undefined).toBe(level === "ok");
+});
+
+test("what frees the disk of the homes is told with where they are", () => {
+  const mend = (free: string): (string | undefined)[] =>
+    walk({ "disk.homes": `${free} 100000000000` }).flatMap((one) =>
+      one.check === "disk of sessions" ? [one.mend] : [],
+    );
+  expect(mend("50000000000")).toEqual([undefined]);
+  expect(mend("1000000000")).toEqual([
+    "du -sh /home/claude/* | sort -h (on a), and convocate delete what is not needed; or a larger disk",
+  ]);
 });
 
 test("a port that nobody listens on is told with the journal of its own unit", () => {

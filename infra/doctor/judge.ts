@@ -63,7 +63,7 @@ export function judge(facts: Facts, asked: Asked, nowMs = Date.now()): Finding[]
       "v1: sessions work, and v2 tells more of their memory",
       "boot with systemd.unified_cgroup_hierarchy=1",
     );
-  if (questions.agent) judgeAgent(walk, facts, asked);
+  if (questions.homes !== "") judgeAgent(walk, facts, asked);
   return walk.findings;
 }
 
@@ -105,17 +105,19 @@ function judgeCertificate(
   else walk.ok("certificate", `good for ${days} days`);
 }
 
-function judgeDisk(walk: Walk, what: string, seen: string | undefined): void {
+/** What frees a disk that Docker and the system write to. */
+const FREE = "docker image prune; journalctl --vacuum-size=500M; or a larger disk";
+
+function judgeDisk(walk: Walk, what: string, seen: string | undefined, mend = FREE): void {
   const [free = 0, size = 0] = (seen ?? "").split(/\s+/).map(Number);
   if (!(size > 0)) return;
   const says = `${Math.floor(free / 1e9)} GB of ${Math.ceil(size / 1e9)} GB free`;
-  const mend = "docker image prune; journalctl --vacuum-size=500M; or a larger disk";
   if (free / size < DISK_FAIL) walk.fail(`disk ${what}`, says, mend);
   else if (free / size < DISK_WARN) walk.warn(`disk ${what}`, says, mend);
   else walk.ok(`disk ${what}`, says);
 }
 
-function judgeAgent(walk: Walk, facts: Facts, { host, repair }: Asked): void {
+function judgeAgent(walk: Walk, facts: Facts, { host, repair, questions: { homes } }: Asked): void {
   const [driver = "", liveRestore = ""] = (facts.get("docker") ?? "").split(" ");
   walk.holds("docker", driver !== "", "answers", "does not answer", `systemctl restart docker (on ${host})`);
   if (driver !== "") {
@@ -129,6 +131,9 @@ function judgeAgent(walk: Walk, facts: Facts, { host, repair }: Asked): void {
     walk.holds("live-restore", liveRestore === "true", "is on", "is off: sessions die with dockerd", repair);
   }
   judgeDisk(walk, "of Docker", facts.get("disk.docker"));
+  const largest = `du -sh ${homes}/* | sort -h (on ${host}), and convocate delete what is not needed; or a larger disk`;
+  if (facts.get("disk.homes")) judgeDisk(walk, "of sessions", facts.get("disk.homes"), largest);
+  else walk.fail("disk of sessions", `${homes} is not there`, repair);
   const quota = facts.get("slice.quota") ?? "";
   const limit = Number(facts.get("slice.memoryMax"));
   walk.holds(

@@ -31,7 +31,13 @@ test("doctor finds a healthy cluster well, log forwarding and names included, an
   await cluster.lab.sh("shell", "systemctl restart rsyslog");
   const well = await failing();
   expect(well).toMatchObject({ exitCode: 0, failed: [] });
-  for (const check of ["agent-1 log forwarding", "agent-2 cgroup driver", "shell dns", "shell agent agent-1"])
+  for (const check of [
+    "agent-1 log forwarding",
+    "agent-2 cgroup driver",
+    "agent-1 disk of sessions",
+    "shell dns",
+    "shell agent agent-1",
+  ])
     expect(well.checked).toContain(check);
 
   await cluster.lab.sh("shell", "systemctl stop dnsmasq rsyslog syslog.socket");
