@@ -174,7 +174,7 @@ test("ports that the inventory gave the host's own services are reserved, the sh
   );
   await settled();
   const reserved = ["agent-1", "both"].map((name) => {
-    const config = inputsOf(`${name}/agent-config`) as unknown as { files: Record<string, { content: string }> };
+    const config = inputsOf(`${name}/agent-config`) as { files: Record<string, { content: string }> };
     return (JSON.parse(config.files["/etc/convocate-agent/settings.json"]!.content) as AgentSettings).reserved_ports;
   });
   expect(reserved).toEqual([
