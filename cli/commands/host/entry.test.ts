@@ -44,3 +44,8 @@ test("the shell host as an agent is reached as the shell host is", () => {
   expect(() => entryFor(none, "agent", { stack, shellHost: true })).toThrow("no shell host yet");
   expect(() => entryFor(edit, "agent", { stack, shellHost: true, host: "a1" })).toThrow("leave --host out");
 });
+
+test("no host among others is this machine, which the others could not reach: told by its option, not by a line of no file", () => {
+  expect(() => entryFor(edit, "agent", { stack })).toThrow("without --host this machine is meant");
+  expect(entryFor(none, "shell", { stack, name: "here" })).toMatchObject({ address: "local" });
+});

@@ -22,6 +22,14 @@ export function entryFor(edit: InventoryEdit, role: Role, options: InitOptions &
       "REFUSED",
       `this stack's shell host is ${shell.name} at ${shell.address}, not ${address}: name that one, or another stack (--stack)`,
     );
+  // The inventory would be refused for it, by a line that is in no file.
+  const elsewhere = [...edit.all("shell"), ...edit.all("agent")].some((other) => other.address !== "local");
+  if (options.host === undefined && elsewhere)
+    throw new ConvocateError(
+      "BAD_USAGE",
+      "without --host this machine is meant, and the inventory does not have it: say --host HOST, or write this machine " +
+        "into it with address local and, as clusterAddress, where the other hosts reach it",
+    );
   return { role, name: options.name ?? nameOf(address), address };
 }
 

@@ -25,7 +25,8 @@ export function operations(client: Client): Command[] {
     ),
     verb("kill", "stop a session's container: 10 s of grace, then SIGKILL").action((wanted: string, options: Common) =>
       on(client, wanted, async (cluster, view) => {
-        tell(client, options, view, await cluster.kill(view.session.id), "stopped");
+        const word = view.session.status.state === "stopped" ? "stopped already:" : "stopped";
+        tell(client, options, view, await cluster.kill(view.session.id), word);
       }),
     ),
     waiting(verb("restart", "start a session's container from the agent's current image"))

@@ -1,6 +1,6 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { z } from "zod";
-import { DnsName, SessionName, WantedLimits, WantedPort } from "../../../runtime/domain/index.js";
+import { DnsName, RESERVED_PORTS, SessionName, WantedLimits, WantedPort } from "../../../runtime/domain/index.js";
 
 /** A value of one of the domain's schemas; what is allowed when it is not, or the schema's own message. */
 function parsed<T>(schema: z.ZodType<T>, value: unknown, allowed?: string): T {
@@ -14,8 +14,10 @@ export const dnsName = (text: string): string => parsed(DnsName, text);
 
 /** -1, 0 or a port. */
 export function publishedPort(text: string): number {
-  if (!/^-?[0-9]{1,5}$/.test(text)) throw new InvalidArgumentError("a port is -1, 0 or up to 65535.");
-  return parsed(WantedPort, Number(text), "a port is -1, 0 or up to 65535.");
+  const port = /^-?[0-9]{1,5}$/.test(text) ? Number(text) : NaN;
+  if (RESERVED_PORTS.includes(port))
+    throw new InvalidArgumentError(`the agent's host needs ${RESERVED_PORTS.join(", ")} itself.`);
+  return parsed(WantedPort, port, "a port is -1, 0 or up to 65535.");
 }
 
 const UNITS: Readonly<Record<string, number>> = { "": 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 };

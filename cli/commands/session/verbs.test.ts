@@ -166,6 +166,8 @@ describe("new", () => {
     ["--memory", "1k", "memory is 64M or more"],
     ["--pids", "3", "processes are a whole number, 16 to 4194304"],
     ["--disk", "1K", "disk is 1M or more"],
+    ["--port", "22", "the agent's host needs 22, 53, 222, 223, 514 itself"],
+    ["--port", "x", "a port is -1, 0 or up to 65535"],
     ["--port", "70000", "a port is -1, 0 or up to 65535"],
   ])("%s %s is answered with what is allowed", async (flag, value, allowed) => {
     const message = expect.stringContaining(allowed);
@@ -308,6 +310,17 @@ test("capacity and settings say what each agent has, and changes are sent by the
   expect(one.settings).toEqual({ memory_bytes: 4 * GIB, cpu_percent: 80 });
   expect((await client.run("settings", "agent-1", "memory=default")).error).toBeNull();
   expect(one.settings.memory_bytes).toBeNull();
+  for (const [bad, takes] of [
+    ["cpus=0", "cpus is more than 0 and at most 1024"],
+    ["cpus=lots", "cpus is more than 0 and at most 1024"],
+    ["cpus=", "cpus is more than 0"],
+    ["memory=1K", "memory is 64M or more"],
+    ["disk_percent=101", "disk_percent is a whole number from 1 to 100; or default"],
+    ["pids=3", "pids is a whole number from 16"],
+  ] as const) {
+    const message = expect.stringContaining(takes);
+    expect((await client.run("settings", "agent-1", bad)).error).toMatchObject({ message });
+  }
   for (const bad of ["memory=1K", "cpu-percent=101", "nonsense=1", "cpus"])
     expect((await client.run("settings", "agent-1", bad)).error).toMatchObject({ code: "commander.invalidArgument" });
 });

@@ -96,6 +96,7 @@ describe("one session", () => {
     const session = one.addSession("alpha");
     await convocate("kill", session.id.slice(0, 8));
     expect(one.sessions.get(session.id)?.status.state).toBe("stopped");
+    expect((await convocate("kill", "alpha")).out).toEqual(["stopped already: alpha"]);
     await convocate("restart", "alpha");
     expect(one.sessions.get(session.id)?.status.state).toBe("running");
     expect((await convocate("restart", "alpha")).error).toMatchObject({ code: "SESSION_RUNNING" });

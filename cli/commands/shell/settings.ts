@@ -6,19 +6,50 @@ import type { Client } from "../session/client.js";
 import { size } from "../session/options.js";
 import { LIST_TIMEOUT_MS, resolveAgent } from "../session/resolve.js";
 
-type Setting = { what: string } & (
+type Setting = { what: string; takes: string } & (
   { key: keyof EffectiveSettings; kind: "number" | "size" } | { key: "cordoned"; kind: "flag" }
 );
 
+const PERCENT = "a whole number from 1 to 100";
 const NAMES: Readonly<Record<string, Setting>> = {
-  "cpu-percent": { key: "cpu_percent", kind: "number", what: "of the host's cores, sessions may pledge so much" },
-  "memory-percent": { key: "memory_percent", kind: "number", what: "of the host's memory" },
-  "disk-percent": { key: "disk_percent", kind: "number", what: "of the file system of the homes" },
-  cpus: { key: "cpus", kind: "number", what: "cores that a session without a limit pledges" },
-  memory: { key: "memory_bytes", kind: "size", what: "memory of a session without a limit: pledge and cap" },
-  disk: { key: "disk_bytes", kind: "size", what: "disk that a session without a limit pledges" },
-  pids: { key: "pids", kind: "number", what: "processes of a session without a limit" },
-  cordoned: { key: "cordoned", kind: "flag", what: "yes: it takes no new sessions, by new, clone or move" },
+  "cpu-percent": {
+    key: "cpu_percent",
+    kind: "number",
+    what: "of the host's cores, sessions may pledge so much",
+    takes: PERCENT,
+  },
+  "memory-percent": { key: "memory_percent", kind: "number", what: "of the host's memory", takes: PERCENT },
+  "disk-percent": { key: "disk_percent", kind: "number", what: "of the file system of the homes", takes: PERCENT },
+  cpus: {
+    key: "cpus",
+    kind: "number",
+    what: "cores that a session without a limit pledges",
+    takes: "more than 0 and at most 1024, as 0.5 or 2",
+  },
+  memory: {
+    key: "memory_bytes",
+    kind: "size",
+    what: "memory of a session without a limit: pledge and cap",
+    takes: "64M or more, as 512M or 2G",
+  },
+  disk: {
+    key: "disk_bytes",
+    kind: "size",
+    what: "disk that a session without a limit pledges",
+    takes: "1M or more, as 500M or 20G",
+  },
+  pids: {
+    key: "pids",
+    kind: "number",
+    what: "processes of a session without a limit",
+    takes: "a whole number from 16 to 4194304",
+  },
+  cordoned: {
+    key: "cordoned",
+    kind: "flag",
+    what: "yes: it takes no new sessions, by new, clone or move",
+    takes: "yes or no",
+  },
 };
 
 /** `convocate settings`: an agent's settings, and changes to them that outlive a rollout. */
@@ -69,8 +100,7 @@ function collect(text: string, before: SettingsChange): SettingsChange {
   if (value === undefined) throw new InvalidArgumentError(`say what it is to be, as ${name}=VALUE.`);
   const wanted = value === "default" ? null : read(setting, value);
   const parsed = SettingsWanted.safeParse({ [setting.key]: wanted });
-  if (!parsed.success)
-    throw new InvalidArgumentError(`${parsed.error.issues.map((issue) => issue.message).join("; ")}.`);
+  if (!parsed.success || value === "") throw new InvalidArgumentError(`${name} is ${setting.takes}; or default.`);
   return { ...before, ...parsed.data };
 }
 
