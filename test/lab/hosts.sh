@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # What script/lab does to containers and the network of one lab. Sourced by script/lab, which sets LAB (the lab's name),
 # LAB_STATE (its local state) and LAB_RECIPE. Containers carry labels: convocate.lab (name), convocate.lab.host,
-# convocate.lab.kind (host or bare) and convocate.lab.key (a hash of the key that lets this checkout in).
+# convocate.lab.kind (host or bare), convocate.lab.kernel (own or shared) and convocate.lab.key (a hash of the key that lets
+# this checkout in).
 
 # Not --privileged: that fails where this machine's own root lacks a capability (CAP_SYS_RESOURCE in some virtual machines).
 # These are what systemd, a nested Docker and ufw need.
@@ -75,7 +76,7 @@ lab_keygen() {
   ssh-keygen -q -t ed25519 -N '' -C "$2" -f "$1"
 }
 
-# lab_write_inventory KIND HOSTS…: known_hosts and hosts.json, each written whole.
+# lab_write_inventory KIND HOSTS…: known_hosts and hosts.json, each written whole. Takes hosts' kernels from LAB_KERNELS.
 lab_write_inventory() {
   local kind=$1 host bare=false separator=''
   shift
@@ -86,7 +87,8 @@ lab_write_inventory() {
   {
     printf '{"name":"%s","subnet":"%s","bare":%s,"hosts":[' "$LAB" "$LAB_SUBNET" "$bare"
     for host in "$@"; do
-      printf '%s{"name":"%s","address":"%s","port":22,"user":"admin"}' "$separator" "$host" "$(lab_address "$host")"
+      printf '%s{"name":"%s","address":"%s","port":22,"user":"admin","kernel":"%s"}' "$separator" "$host" \
+        "$(lab_address "$host")" "${LAB_KERNELS[$host]}"
       separator=,
     done
     printf ']}\n'
@@ -127,15 +129,16 @@ lab_overlay() {
   rm -rf "$stage"
 }
 
-# lab_host_create HOST KIND IMAGE: makes the container, fills it and starts it.
+# lab_host_create HOST KIND IMAGE FILES FLAGS…: makes the container, fills it with the tar that FILES prints, and starts it.
 lab_host_create() {
-  local host=$1 kind=$2 image=$3 container
+  local host=$1 kind=$2 image=$3 files=$4 container
+  shift 4
   container=$(lab_container "$host")
   docker create --name "$container" --hostname "$host" --network "$(lab_network)" --ip "$(lab_address "$host")" \
     --label "convocate.lab=$LAB" --label "convocate.lab.host=$host" --label "convocate.lab.kind=$kind" \
-    --label "convocate.lab.key=$(lab_key_label)" "${LAB_RUN_FLAGS[@]}" \
+    --label "convocate.lab.kernel=${LAB_KERNELS[$host]}" --label "convocate.lab.key=$(lab_key_label)" "$@" \
     --memory "$(lab_memory_bytes)" "$image" >/dev/null
-  lab_overlay "$host" | docker cp - "$container:/"
+  "$files" "$host" | docker cp - "$container:/"
   docker start "$container" >/dev/null
 }
 
@@ -145,6 +148,11 @@ lab_host_repair() {
   container=$(lab_container "$host")
   if [[ $network != "$(lab_network)" ]]; then
     docker network connect --ip "$(lab_address "$host")" "$(lab_network)" "$container"
+    # A host with a kernel of its own takes the address over when its machine starts.
+    if [[ ${LAB_KERNELS[$host]} == own && $state != exited ]]; then
+      docker kill "$container" >/dev/null
+      state=exited
+    fi
   fi
   case $state in
     running | restarting) ;;
@@ -153,11 +161,11 @@ lab_host_repair() {
   esac
 }
 
-# lab_containers [NAME]: lines "lab host state kind key network", separated by tabs, of one lab or of all.
+# lab_containers [NAME]: lines "lab host state kind key kernel network", separated by tabs, of one lab or of all.
 lab_containers() {
   docker ps -a --no-trunc --filter "label=convocate.lab${1:+=$1}" --format "$(
     printf '%s\t' '{{.Label "convocate.lab"}}' '{{.Label "convocate.lab.host"}}' '{{.State}}' '{{.Label "convocate.lab.kind"}}' \
-      '{{.Label "convocate.lab.key"}}'
+      '{{.Label "convocate.lab.key"}}' '{{or (.Label "convocate.lab.kernel") "shared"}}'
     printf '%s' '{{.Networks}}'
   )" | sort -V
 }

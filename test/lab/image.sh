@@ -17,12 +17,16 @@ LAB_HOST_PACKAGES=(
 # From Debian 13 on, Docker's client is a package of its own.
 if [[ $LAB_SUITE != bookworm ]]; then LAB_HOST_PACKAGES+=(docker-cli); fi
 
+# Debian installs these with its kernel.
+if [[ $LAB_KERNEL == own ]]; then LAB_BARE_PACKAGES+=(kmod udev); fi
+
 # lab_image_tag KIND: name and tag of the image, KIND being host or bare. The tag has a hash of the recipe: this file and
 # the hosts' PID 1.
 lab_image_tag() {
-  local hash
+  local hash own=''
+  if [[ $LAB_KERNEL == own ]]; then own=-own; fi
   hash=$(cat "$LAB_RECIPE/image.sh" "$LAB_RECIPE/host-init" | sha256sum)
-  printf 'convocate-lab-%s:%s-%s\n' "$1" "$LAB_SUITE" "${hash:0:12}"
+  printf 'convocate-lab-%s:%s%s-%s\n' "$1" "$LAB_SUITE" "$own" "${hash:0:12}"
 }
 
 # lab_image KIND: makes the image unless it is there, one process at a time, and prints its name.

@@ -74,6 +74,22 @@ describe("a lab", () => {
     MINUTE,
   );
 
+  test(
+    "has cgroup v2, IPv6 and memory of its own where its kernel is its own",
+    async () => {
+      if (lab.host("agent-1").kernel === "shared") return;
+      expect(await lab.sh("agent-1", "stat -f -c %T /sys/fs/cgroup")).toBe("cgroup2fs\n");
+      expect((await lab.sh("agent-1", "cat /sys/fs/cgroup/cgroup.controllers")).trim().split(" ")).toEqual(
+        expect.arrayContaining(["cpu", "cpuset", "io", "memory", "pids"]),
+      );
+      expect(await lab.sh("agent-1", "ip -6 address show dev eth0 scope link")).toContain("fe80::");
+      expect(Number(await lab.sh("agent-1", "awk '/MemTotal/ { print $2 }' /proc/meminfo"))).toBeLessThan(3 << 20);
+      // The cable that exec comes over is none that a product or a person could take for the host's.
+      expect(await lab.sh("agent-1", "ls /sys/class/net && ss -Htln")).not.toMatch(/vec|192\.0\.2/);
+    },
+    MINUTE,
+  );
+
   test.each(["cycled", "cut"] as const)(
     "keeps a host's files when its power is %s, and boots anew",
     async (power) => {
@@ -85,6 +101,26 @@ describe("a lab", () => {
       expect((await ssh("agent-1", "admin", "hostname")).stdout).toBe("agent-1\n");
     },
     3 * MINUTE,
+  );
+
+  test(
+    "has a host that comes back when it reboots itself",
+    async () => {
+      const bootId = "cat /proc/sys/kernel/random/boot_id";
+      const before = await lab.sh("agent-1", bootId);
+      await lab.exec("agent-1", ["systemctl", "reboot"]);
+      const deadline = Date.now() + MINUTE;
+      for (;;) {
+        const { exitCode, stdout } = await lab
+          .exec("agent-1", ["sh", "-c", bootId])
+          .catch(() => ({ exitCode: 1, stdout: "" }));
+        if (exitCode === 0 && stdout !== before) break;
+        if (Date.now() > deadline) throw new Error("agent-1 did not come back");
+      }
+      await lab.sh("agent-1", "systemctl is-system-running --wait || true");
+      expect((await ssh("agent-1", "admin", "hostname")).stdout).toBe("agent-1\n");
+    },
+    2 * MINUTE,
   );
 
   test(

@@ -7,7 +7,14 @@ import { z } from "zod";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const hostSchema = z.object({ name: z.string(), address: z.string(), port: z.number(), user: z.string() });
+const hostSchema = z.object({
+  name: z.string(),
+  address: z.string(),
+  port: z.number(),
+  user: z.string(),
+  /** Whether the host runs on this machine's kernel, or one of its own runs in its container. */
+  kernel: z.enum(["shared", "own"]),
+});
 const inventorySchema = z.object({
   name: z.string(),
   subnet: z.string(),
@@ -43,11 +50,12 @@ export interface ExecResult {
 
 /**
  * The name of the lab that tests call `name`: in a checkout beside another one on the same machine, CONVOCATE_TEST_LABS says
- * what to put before it, so that their tests do not meet; nor do those on hosts of another Debian, CONVOCATE_LAB_SUITE.
+ * what to put before it, so that their tests do not meet; nor do those on hosts of another Debian, CONVOCATE_LAB_SUITE, or
+ * with kernels of their own, CONVOCATE_LAB_KERNEL.
  */
 export function labName(name: string): string {
-  const { CONVOCATE_TEST_LABS: others = "", CONVOCATE_LAB_SUITE: suite } = process.env;
-  return `${others}${suite ? `${suite}-` : ""}${name}`;
+  const { CONVOCATE_TEST_LABS: others = "", CONVOCATE_LAB_SUITE: suite, CONVOCATE_LAB_KERNEL: kernel } = process.env;
+  return `${others}${suite ? `${suite}-` : ""}${kernel ? `${kernel}-` : ""}${name}`;
 }
 
 /** Brings a lab up with `script/lab`, which makes the images the first time (about a minute). Throws with what it said. */
@@ -89,8 +97,9 @@ export class Lab implements AsyncDisposable {
   async exec(name: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
     const { timeoutMs = 60_000, input = "", user = "root" } = options;
     const limit = ["timeout", "-s", "KILL", String(timeoutMs / 1000)];
-    const docker = ["exec", "-i", "--user", user, this.container(name), ...limit, ...argv];
-    return run("docker", docker, timeoutMs + 10_000, input);
+    const container = this.container(name);
+    const way = this.ownKernel(name) ? [container, "/sbin/lab-exec", user] : ["--user", user, container];
+    return run("docker", ["exec", "-i", ...way, ...limit, ...argv], timeoutMs + 10_000, input);
   }
 
   /** Like exec, and throws with what the command said when it does not end with 0. Resolves to its stdout. */
@@ -138,12 +147,12 @@ export class Lab implements AsyncDisposable {
 
   /** Pulls the cable: every packet to and from the host, or only a peer's, is lost without a word. A restart mends it. */
   async disconnect(name: string, { peer }: { peer?: string } = {}): Promise<void> {
-    for (const rule of this.dropRules(peer)) await this.iptables(name, ["-I", ...rule], true);
+    for (const rule of this.dropRules(name, peer)) await this.iptables(name, ["-I", ...rule], true);
   }
 
   /** Undoes `disconnect` with the same arguments; does nothing on a connected host. */
   async connect(name: string, { peer }: { peer?: string } = {}): Promise<void> {
-    for (const rule of this.dropRules(peer)) await this.iptables(name, ["-D", ...rule], false);
+    for (const rule of this.dropRules(name, peer)) await this.iptables(name, ["-D", ...rule], false);
   }
 
   /** Takes away the hosts, their disks, the network and the keys. */
@@ -159,6 +168,10 @@ export class Lab implements AsyncDisposable {
     return `convocate-lab-${this.name}-${this.host(name).name}`;
   }
 
+  private ownKernel(name: string): boolean {
+    return this.host(name).kernel === "own";
+  }
+
   private async booted(name: string): Promise<void> {
     const deadline = Date.now() + 120_000;
     for (;;) {
@@ -170,9 +183,12 @@ export class Lab implements AsyncDisposable {
   }
 
   /** In the raw table, which ufw, Docker and our own firewall leave alone. */
-  private dropRules(peer: string | undefined): string[][] {
+  private dropRules(name: string, peer: string | undefined): string[][] {
     const from = peer === undefined ? ["-i", "eth0"] : ["-s", this.host(peer).address];
     const to = peer === undefined ? ["-o", "eth0"] : ["-d", this.host(peer).address];
+    // What goes to and from a host with a kernel of its own passes a bridge in the container around it.
+    if (this.ownKernel(name))
+      return (peer === undefined ? [["-i", "br0"]] : [from, to]).map((which) => ["PREROUTING", ...which, "-j", "DROP"]);
     return [
       ["PREROUTING", ...from, "-j", "DROP"],
       ["OUTPUT", ...to, "-j", "DROP"],
