@@ -7,7 +7,8 @@
 LAB_KERNEL=${CONVOCATE_LAB_KERNEL:-shared}
 # The host's disk is as large as its file may grow, not as large as the file is.
 LAB_DISK_SIZE=20G
-LAB_OWN_MEMORY=3G
+# Four sessions of the tests must fit into 90% of it.
+LAB_OWN_MEMORY=4G
 
 # lab_own_kernel: makes the kernel unless it is there, one process at a time, and prints the folder with `linux` and `modules`.
 lab_own_kernel() {
@@ -44,9 +45,14 @@ lab_own_kernel_make() {
 
 # lab_own_disk KIND: makes the disk that hosts of that kind begin with unless it is there, and prints its file.
 lab_own_disk() {
-  local image file lock
+  local image file lock hash
   image=$(lab_image "$1")
-  file=$LAB_CACHE/disk-$1-${image##*:}-$(cat "$LAB_RECIPE/own-kernel.sh" "$LAB_RECIPE"/own-kernel/{guest-init,exec-sshd.conf} | sha256sum | cut -c 1-12).ext4
+  hash=$({
+    declare -f lab_own_disk_make lab_own_disk_dress
+    echo "$LAB_DISK_SIZE"
+    cat "$LAB_RECIPE"/own-kernel/{guest-init,exec-sshd.conf}
+  } | sha256sum)
+  file=$LAB_CACHE/disk-$1-${image##*:}-${hash:0:12}.ext4
   if [[ ! -e $file ]]; then
     exec {lock}>"$LAB_CACHE/disk.lock"
     flock -w 1800 "$lock" || die "another script/lab has been making a disk for half an hour: look at it, or end it"
@@ -99,7 +105,8 @@ lab_own_flags() {
     -v "$kernel:/machine/kernel:ro" -v "$disk:/machine/disk.ext4:ro"
     --cap-add NET_ADMIN
     --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined
-    --restart on-failure:5 --stop-timeout 60
+    # No --restart: a host that reboots itself does not end, and one whose kernel fails should not look like one that rebooted.
+    --stop-timeout 60
   )
 }
 
