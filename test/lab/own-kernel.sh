@@ -118,7 +118,8 @@ lab_own_files() {
   install -m 0755 "$LAB_RECIPE/own-kernel/machine" "$stage/sbin/lab-machine"
   install -m 0755 "$LAB_RECIPE/own-kernel/exec" "$stage/sbin/lab-exec"
   install -m 0600 "$LAB_STATE/id_ed25519" "$stage/root/lab-key"
+  printf '192.0.2.2 %s\n' "$(cut -d ' ' -f 1,2 "$LAB_STATE/host-keys/$1.pub")" >"$stage/root/lab-known-hosts"
   lab_overlay "$1" >"$stage/machine/host/overlay.tar"
-  tar -C "$stage" --owner=0 --group=0 -c machine root/lab-key sbin/lab-machine sbin/lab-exec
+  tar -C "$stage" --owner=0 --group=0 -c machine root/lab-key root/lab-known-hosts sbin/lab-machine sbin/lab-exec
   rm -rf "$stage"
 }
