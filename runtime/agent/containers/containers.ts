@@ -202,12 +202,12 @@ export class Containers {
 
   /**
    * Looks where a container that was started landed: the cgroup driver is what Docker says, this is what the kernel does. One
-   * outside the slice is removed. Throws REFUSED then.
+   * outside the slice is removed. Answers with what was seen, null when it is gone already. Throws REFUSED for one outside.
    */
-  async checkSlice(id: SessionId): Promise<void> {
+  async checkSlice(id: SessionId): Promise<ContainerState | null> {
     const name = containerName(id);
     const state = await this.#docker.inspect(name);
-    if (!state?.running || (await this.#cgroups.inSlice(state.pid)) !== false) return;
+    if (!state?.running || (await this.#cgroups.inSlice(state.pid)) !== false) return state;
     await this.remove(id);
     throw new ConvocateError(
       "REFUSED",

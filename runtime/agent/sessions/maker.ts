@@ -2,6 +2,7 @@ import { ConvocateError, newSessionId, toConvocateError, type AgentId, type Sess
 import type { OpParams } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Admitted, Containers } from "../containers/containers.js";
+import type { ContainerState } from "../containers/engine.js";
 import type { EventSink } from "../events/sink.js";
 import { skippedFiles, walk, type SkippedFiles } from "../trees/tree.js";
 import type { Homes } from "./homes.js";
@@ -26,6 +27,11 @@ export interface MakerParts {
   step: StepProbe;
 }
 
+export interface Made {
+  id: SessionId;
+  container: ContainerState | null;
+}
+
 /**
  * Makes sessions, new ones and copies: home in waiting, metadata, home in place. What a crash leaves between two of these is
  * finished or removed by `recover` at the next start, and the same request again gives the session.
@@ -37,8 +43,8 @@ export class Maker {
     this.#with = parts;
   }
 
-  /** A new session, or the one that this request made before. */
-  async create(params: OpParams<"create">, signal?: AbortSignal): Promise<SessionId> {
+  /** A new session, or the one that this request made before; and its container, where one was started now and seen to run. */
+  async create(params: OpParams<"create">, signal?: AbortSignal): Promise<Made> {
     const { containers, locks, starter } = this.#with;
     const before = this.#madeBy(params.request_id);
     if (before) {
@@ -46,10 +52,11 @@ export class Maker {
       if (params.start && !before.started_before) {
         await locks.run(before.id, "create", () => starter.startUnlessRunning(before.id));
       }
-      return before.id;
+      return { id: before.id, container: null };
     }
     const { port, protocol, dns_name } = params;
     const id = newSessionId();
+    let container: ContainerState | null = null;
     const make = fresh(id, params, timestamp(this.#with.clock));
     await this.#claimed(id, { port, protocol, dns_name }, make, async (session) => {
       // Asked first, so that what cannot start is not made.
@@ -57,10 +64,10 @@ export class Maker {
       signal?.throwIfAborted();
       await locks.run(id, "create", async () => {
         await this.#make(session, () => this.#with.homes.prepare(id));
-        if (admitted) await this.#startNew(session, admitted);
+        if (admitted) container = await this.#startNew(session, admitted);
       });
     });
-    return id;
+    return { id, container };
   }
 
   /** A copy under a new id, with port 0 and no DNS name, or the one that this request made before. */
@@ -136,9 +143,9 @@ export class Maker {
     await step("told");
   }
 
-  async #startNew(session: Metadata, admitted: Admitted): Promise<void> {
+  async #startNew(session: Metadata, admitted: Admitted): Promise<ContainerState | null> {
     try {
-      await this.#with.starter.start(session, admitted, null);
+      return await this.#with.starter.start(session, admitted, null);
     } catch (error) {
       const cause = toConvocateError(error);
       throw new ConvocateError(

@@ -147,6 +147,18 @@ describe("admission", () => {
     expect((await rig.sessions.create(createParams({ start: true, limits }))).status.state).toBe("running");
   });
 
+  test("a start is answered with what was seen of it: Docker is not asked once more", async () => {
+    let asked = 0;
+    rig.docker.beforeInspect = async () => void (asked += 1);
+    const params = createParams({ start: true });
+    expect((await rig.sessions.create(params)).status.state).toBe("running");
+    expect(asked).toBe(1);
+    // Sent again, it is answered with how things are then.
+    const again = await rig.sessions.create(params);
+    await rig.sessions.kill(again.id);
+    expect((await rig.sessions.create(params)).status.state).toBe("stopped");
+  });
+
   test("a container that the kernel shows outside the slice is removed again, and the start refused", async () => {
     rig.docker.beforeStart = async () => void Array.from({ length: 2000 }, (_, pid) => rig.cgroups.escaped.add(pid));
     const { id } = await rig.sessions.create(createParams());

@@ -9,6 +9,7 @@ import {
 import type { OpParams, OpResult } from "../../protocol/rpc/ops.js";
 import { timestamp, type Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
+import type { ContainerState } from "../containers/engine.js";
 import type { DockerPulse } from "../containers/pulse.js";
 import { containerName } from "../containers/spec.js";
 import { QUESTION_PATIENCE_MS } from "../deadlines.js";
@@ -115,8 +116,13 @@ export class Sessions {
 
   /** Makes a session, or gives the one that this request id made before. */
   async create(params: OpParams<"create">, signal?: AbortSignal): Promise<Session> {
-    const id = await this.#answers.once(`create ${params.request_id}`, () => this.#maker.create(params, signal));
-    return await this.get(id);
+    let container: ContainerState | null = null;
+    const id = await this.#answers.once(`create ${params.request_id}`, async () => {
+      const made = await this.#maker.create(params, signal);
+      container = made.container;
+      return made.id;
+    });
+    return await this.#asSeen(id, container);
   }
 
   async clone(params: OpParams<"clone">, signal?: AbortSignal): Promise<OpResult<"clone">> {
@@ -132,10 +138,13 @@ export class Sessions {
    */
   async restart(id: SessionId, force: boolean, requestId?: string, signal?: AbortSignal): Promise<Session> {
     this.find(id);
-    const work = (): Promise<void> => this.#restart(id, force, requestId ?? null, signal);
+    let container: ContainerState | null = null;
+    const work = async (): Promise<void> => {
+      container = await this.#restart(id, force, requestId ?? null, signal);
+    };
     if (requestId === undefined) await work();
     else await this.#answers.once(`restart ${id} ${requestId}`, work);
-    return await this.get(id);
+    return await this.#asSeen(id, container);
   }
 
   /** Stops a session; one that is stopped stays so. */
@@ -253,9 +262,19 @@ export class Sessions {
     await this.#with.store.update(id, { last_accessed_at: timestamp(this.#with.clock) });
   }
 
-  async #restart(id: SessionId, force: boolean, requestId: string | null, signal?: AbortSignal): Promise<void> {
+  /** A session whose container was seen just now, if it was: a host that starts a CLI is slow to be asked once more. */
+  async #asSeen(id: SessionId, container: ContainerState | null): Promise<Session> {
+    return container ? this.#view(this.find(id), { container }) : await this.get(id);
+  }
+
+  async #restart(
+    id: SessionId,
+    force: boolean,
+    requestId: string | null,
+    signal?: AbortSignal,
+  ): Promise<ContainerState | null> {
     const { containers, locks } = this.#with;
-    await locks.run(id, "restart", async () => {
+    return await locks.run(id, "restart", async () => {
       const session = this.find(id);
       // Asked first: a Docker that does not answer is found out before anything is done. By force, one container that it
       // cannot tell of is replaced all the same.
@@ -264,7 +283,7 @@ export class Sessions {
         return null;
       });
       if (state?.running) {
-        if (requestId !== null && session.restarted_by === requestId) return;
+        if (requestId !== null && session.restarted_by === requestId) return null;
         if (!force) {
           throw new ConvocateError(
             "SESSION_RUNNING",
@@ -280,7 +299,7 @@ export class Sessions {
         await this.touch(id);
         await containers.stop(id);
       }
-      await this.#starter.start(session, admitted, requestId);
+      return await this.#starter.start(session, admitted, requestId);
     });
   }
 

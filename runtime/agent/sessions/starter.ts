@@ -1,5 +1,6 @@
 import { timestamp, type Clock } from "../clock.js";
 import type { Admitted, Containers } from "../containers/containers.js";
+import type { ContainerState } from "../containers/engine.js";
 import type { SessionId } from "../../domain/index.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
 import type { StepProbe } from "./steps.js";
@@ -21,8 +22,8 @@ export class Starter {
     this.#with = parts;
   }
 
-  /** In a new container. `requestId` is of the restart that asked for it. */
-  async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<void> {
+  /** In a new container; answers as `checkSlice` does. `requestId` is of the restart that asked for it. */
+  async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<ContainerState | null> {
     const { store, containers, step, boot = null } = this.#with;
     const { port, protocol, runs_in_boot, published, restarted_by, restart_to_apply, started_before } = session;
     // What is true once it runs is noted before: an agent that dies in between must know the port that is held, and the request
@@ -52,6 +53,7 @@ export class Starter {
       throw landed.reason;
     }
     if (started.status === "rejected") throw started.reason;
+    return landed.value;
   }
 
   /** Finishes a start that a crash may have cut off: before the container ran, or after. */
