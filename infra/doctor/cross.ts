@@ -1,36 +1,28 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { z } from "zod";
 import { agentKeyFiles, agentPaths, shellPaths } from "../../runtime/domain/index.js";
 import type { Connection } from "../connection/index.js";
+import { agentsArgv, parseAgents, type ListedAgent } from "../host/agents.js";
 import { wrapperPath } from "../host/program.js";
 import { runScript } from "../host/script.js";
 import { Walk, type Finding } from "./finding.js";
 
-/** `convocate agents --json`, as much of it as we need. */
-const Listed = z.object({
-  agents: z.array(
-    z.object({
-      id: z.string(),
-      name: z.string(),
-      release: z.string().nullish(),
-      connection: z.object({ state: z.string() }),
-    }),
-  ),
-});
+/** A loaded host may take some seconds to open a connection: that is no fault yet. */
+const ANSWER_WITHIN_S = 15;
 
-/** What the shell host says of its agents: whether each is connected now. */
+/** What the shell host says of its agents: whether each answers it, and is heard by it. */
 export async function askShell(
   shell: Connection,
   user: string,
   agents: readonly string[],
   signal?: AbortSignal,
 ): Promise<Finding[]> {
-  const argv = ["runuser", "-u", user, "--", wrapperPath("convocate"), "agents", "--json"];
-  const result = await shell.run(argv, { allowFailure: true, timeoutMs: 30_000, ...(signal && { signal }) });
-  const parsed = Listed.safeParse(json(result.stdout));
+  const argv = agentsArgv(user, agents, ANSWER_WITHIN_S);
+  const timeoutMs = (ANSWER_WITHIN_S + 20) * 1000;
+  const result = await shell.run(argv, { allowFailure: true, timeoutMs, ...(signal && { signal }) });
   const walk = new Walk(shell.host.name);
-  if (!parsed.success) {
+  const listed = parseAgents(result.stdout);
+  if (!listed) {
     walk.fail(
       "agents",
       "convocate agents does not answer",
@@ -38,22 +30,24 @@ export async function askShell(
     );
     return walk.findings;
   }
-  for (const name of agents) {
-    const agent = parsed.data.agents.find((one) => one.name === name);
-    const mend = `convocate-host init-agent --host ${name}`;
-    if (!agent) walk.fail(`agent ${name}`, "is not registered", mend);
-    else if (agent.connection.state !== "connected") walk.fail(`agent ${name}`, `is ${agent.connection.state}`, mend);
-    else walk.ok(`agent ${name}`, `answers${agent.release ? ` as ${agent.release}` : ""}`);
-  }
+  for (const name of agents)
+    judgeAgent(
+      walk,
+      name,
+      listed.find((one) => one.name === name),
+    );
   return walk.findings;
 }
 
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+function judgeAgent(walk: Walk, name: string, agent: ListedAgent | undefined): void {
+  const what = `agent ${name}`;
+  const mend = `convocate-host init-agent --host ${name}`;
+  if (!agent) return walk.fail(what, "is not registered", mend);
+  const { state, error } = agent.connection;
+  if (state !== "connected") return walk.fail(what, error ?? `did not answer within ${ANSWER_WITHIN_S} s`, mend);
+  walk.ok(what, `answers${agent.release ? ` as ${agent.release}` : ""}`);
+  if (agent.heard?.connection !== "connected")
+    walk.fail(what, "convocate-status does not hear it", `journalctl -u convocate-agent -n 20 (on ${name})`);
 }
 
 const FIRST_WORDS = `

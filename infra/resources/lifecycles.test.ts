@@ -3,7 +3,8 @@ import type { Connection } from "../connection/types.js";
 import { sha256 } from "../host/files.js";
 import { rulesUnit } from "../host/session-firewall.js";
 import { newAuthority, newCertificate } from "../host/certificates.js";
-import { agentsArgv, parseAgents } from "./agent-ready/lifecycle.js";
+import { agentsArgv } from "../host/agents.js";
+import { seenOf } from "./agent-ready/lifecycle.js";
 import { certificate } from "./certificate/lifecycle.js";
 import { files } from "./files/lifecycle.js";
 import { firewall } from "./firewall/lifecycle.js";
@@ -222,9 +223,9 @@ test("Certificate is made anew with under 60 days left, for another name, and fo
 test("an agent is ready when it is connected and says its release; rubbish on stdout is no answer", () => {
   const agents = [{ id: "aaaaaaaa", name: "x", connection: { state: "connected", since: 1 }, release: "3", more: 1 }];
   const stdout = JSON.stringify({ agents });
-  expect(parseAgents(stdout, "aaaaaaaa")).toEqual({ reachable: true, runningRelease: "3" });
-  expect(parseAgents(stdout, "bbbbbbbb")).toEqual({ reachable: false, runningRelease: "" });
-  expect(parseAgents("convocate: broken", "aaaaaaaa")).toEqual({ reachable: false, runningRelease: "" });
+  expect(seenOf(stdout, "aaaaaaaa")).toEqual({ reachable: true, runningRelease: "3" });
+  expect(seenOf(stdout, "bbbbbbbb")).toEqual({ reachable: false, runningRelease: "" });
+  expect(seenOf("convocate: broken", "aaaaaaaa")).toEqual({ reachable: false, runningRelease: "" });
   expect(agentsArgv("claude", ["aaaaaaaa"], 5).slice(4)).toEqual([
     "/usr/local/bin/convocate",
     "agents",

@@ -1,8 +1,8 @@
 import { agentKeyFiles, agentPaths, ConvocateError, shellPaths } from "../../../runtime/domain/index.js";
 import { createPool, type Connection } from "../../../infra/connection/index.js";
+import { agentsArgv } from "../../../infra/host/agents.js";
 import { rotateKey } from "../../../infra/host/rotate.js";
 import type { Inventory } from "../../../infra/inventory/index.js";
-import { agentsArgv } from "../../../infra/resources/agent-ready/lifecycle.js";
 import { interruptSignal } from "../../output/run.js";
 
 /** How long both channels may take to come back with their new keys. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { ConvocateError } from "../../../runtime/domain/index.js";
 import type { Connection, RunResult } from "../../connection/types.js";
-import { wrapperPath } from "../../host/program.js";
+import { agentsArgv, parseAgents } from "../../host/agents.js";
 import type { Lifecycle } from "../lifecycle.js";
 import { Account, change, compare, HostName } from "../shared.js";
 
@@ -23,38 +23,13 @@ interface State extends Omit<Inputs, "waitSeconds"> {
   runningRelease: string;
 }
 
-/** `convocate agents --json`, as much of it as we need; a newer one may say more. */
-const Listed = z.object({
-  agents: z.array(
-    z.object({ id: z.string(), release: z.string().nullish(), connection: z.object({ state: z.string() }) }),
-  ),
-});
+type Seen = Pick<State, "reachable" | "runningRelease">;
 
-/** What `convocate agents --json` says of an agent. Pure. */
-export function parseAgents(stdout: string, agentId: string): { reachable: boolean; runningRelease: string } {
-  let json: unknown;
-  try {
-    json = JSON.parse(stdout);
-  } catch {
-    return { reachable: false, runningRelease: "" };
-  }
-  const parsed = Listed.safeParse(json);
-  const agent = parsed.success ? parsed.data.agents.find(({ id }) => id === agentId) : undefined;
+/** What `convocate agents --json` says of one agent. Pure. */
+export function seenOf(stdout: string, agentId: string): Seen {
+  const agent = parseAgents(stdout)?.find(({ id }) => id === agentId);
   return { reachable: agent?.connection.state === "connected", runningRelease: agent?.release ?? "" };
 }
-
-/** The client refuses root, so it runs as the service user. */
-export const agentsArgv = (user: string, agentIds: readonly string[], waitSeconds: number): string[] => [
-  "runuser",
-  "-u",
-  user,
-  "--",
-  wrapperPath("convocate"),
-  "agents",
-  ...agentIds,
-  ...(waitSeconds > 0 ? ["--wait", String(waitSeconds)] : []),
-  "--json",
-];
 
 /** All agents of a shell in one question, for all agents' reads. */
 const answerOf = (shell: string): string => `agents of ${shell}`;
@@ -63,7 +38,7 @@ function list(connection: Connection, argv: string[], timeoutMs: number, signal:
   return connection.run(argv, { allowFailure: true, timeoutMs, signal });
 }
 
-function whyNotReady(seen: { reachable: boolean; runningRelease: string }, release: string): string {
+function whyNotReady(seen: Seen, release: string): string {
   if (!seen.reachable) return "does not answer the shell host";
   if (seen.runningRelease !== release) return `answers as release ${seen.runningRelease}, not ${release}`;
   return "answers, but convocate-status does not hear it";
@@ -93,7 +68,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
       const left = Math.max(1, Math.ceil((deadline - Date.now()) / 1000));
       const argv = agentsArgv(inputs.user, [inputs.agentId], left);
       const { stdout, exitCode } = await list(connection, argv, (left + 20) * 1000, signal);
-      const seen = parseAgents(stdout, inputs.agentId);
+      const seen = seenOf(stdout, inputs.agentId);
       // Exit code 0 says that its heartbeat is there too. One that was just restarted may answer once more as what it was.
       if (exitCode === 0 && seen.reachable && seen.runningRelease === inputs.release) {
         answers.forget(answerOf(inputs.shell));
@@ -115,7 +90,7 @@ export const agentReady: Lifecycle<Inputs, State> = {
       answerOf(inputs.shell),
       async () => (await list(connection, argv, 30_000, signal)).stdout,
     );
-    return { ...state, shell: inputs.shell, ...parseAgents(stdout, state.agentId) };
+    return { ...state, shell: inputs.shell, ...seenOf(stdout, state.agentId) };
   },
   async update(_state, inputs, context) {
     return (await agentReady.create(inputs, context)).state;
