@@ -56,7 +56,6 @@ import { Transfers } from "./transfer/transfers.js";
 const FAREWELL_MS = 1_000;
 /** How long all that is under way may take to end when the agent stops; less than systemd's patience (TimeoutStopSec). */
 const SETTLE_MS = 12_000;
-const PEER_CHECK_MS = 5_000;
 
 export interface AgentOptions {
   log: Log;
@@ -197,9 +196,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
     await inTime(takenOver);
   });
 
-  const peers = new PeerWatch(events, clock);
-  const peerCheck = setInterval(() => peers.check(), PEER_CHECK_MS);
-  started.defer(() => clearInterval(peerCheck));
+  const peers = started.use(new PeerWatch(events, clock));
 
   const door = new AttachDoor({
     docker,

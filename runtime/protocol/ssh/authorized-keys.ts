@@ -1,16 +1,13 @@
-import { statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
+import { followFile } from "../follow.js";
 import type { Log } from "../log.js";
 import { parseAuthorizedKeys, type PublicKey } from "./keys.js";
-
-/** Revocation takes effect within 1 s (SPEC 5); stat is cheap and, unlike inotify, sees every way a file is replaced. */
-const POLL_MS = 400;
 
 /** An authorized_keys file, followed: re-read when it changes, with a word to who must act on it. */
 export class AuthorizedKeys implements Disposable {
   #keys = new Map<string, PublicKey>();
   #version = "";
-  #timer: NodeJS.Timeout | undefined;
+  #followed: Disposable | undefined;
   readonly #path: string;
   readonly #log: Log;
   readonly #onChange: () => void;
@@ -21,21 +18,17 @@ export class AuthorizedKeys implements Disposable {
     this.#onChange = onChange;
   }
 
+  /** Reads it, and from then on whenever it changes: a key that was taken out is out within 1 s (SPEC 5). */
   async start(): Promise<void> {
     await this.refresh();
-    const tick = async (): Promise<void> => {
-      await this.refresh();
-      if (this.#timer) this.#timer = setTimeout(() => void tick(), POLL_MS);
-    };
-    this.#timer = setTimeout(() => void tick(), POLL_MS);
+    this.#followed = followFile(this.#path, () => this.refresh());
   }
 
   /** Reads the file when it changed since. A file that is gone allows nobody. */
   async refresh(): Promise<void> {
     let version = "none";
     try {
-      // At once: it takes less than a turn through the thread pool, which would wake an idle process twice more.
-      const { mtimeMs, size, ino } = statSync(this.#path);
+      const { mtimeMs, size, ino } = await stat(this.#path);
       version = `${mtimeMs}.${size}.${ino}`;
       if (version === this.#version) return;
       this.#keys = parseAuthorizedKeys(await readFile(this.#path, "utf8"));
@@ -53,7 +46,6 @@ export class AuthorizedKeys implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#followed?.[Symbol.dispose]();
   }
 }

@@ -1,17 +1,15 @@
 import { readFile, stat } from "node:fs/promises";
 import { AgentId } from "../../domain/index.js";
+import { followFile } from "../../protocol/follow.js";
 import type { Log } from "../../protocol/log.js";
 import { parseAuthorizedKeys } from "../../protocol/ssh/keys.js";
-
-/** How often the file is looked at; a stat is cheap and sees every way a file can be replaced. */
-const POLL_MS = 1000;
 
 /** Which agents status_authorized_keys lets in, now and whenever that changes. */
 export class Roster implements Disposable {
   readonly #path: string;
   readonly #log: Log;
   #version = "";
-  #timer: NodeJS.Timeout | undefined;
+  #followed: Disposable | undefined;
 
   constructor(path: string, log: Log) {
     this.#path = path;
@@ -21,11 +19,11 @@ export class Roster implements Disposable {
   /** Reads once, then calls `onChange` again after every change. A file that cannot be read changes nothing. */
   async start(onChange: (ids: ReadonlySet<AgentId>) => void): Promise<void> {
     await this.#look(onChange);
-    this.#timer = setInterval(() => void this.#look(onChange), POLL_MS);
+    this.#followed = followFile(this.#path, () => this.#look(onChange));
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
+    this.#followed?.[Symbol.dispose]();
   }
 
   async #look(onChange: (ids: ReadonlySet<AgentId>) => void): Promise<void> {
