@@ -19,7 +19,7 @@ const IDS = ["aaaaaaaa", "bbbbbbbb", "cccccccc"];
 
 test("the shell is asked once for all agents' readiness in one refresh, and anew after a rollout has waited for one", async () => {
   const commands: string[][] = [];
-  const agents = IDS.map((id) => ({ id, release: "3.0.0", connection: { state: "connected" } }));
+  const agents = IDS.map((id) => ({ id, name: `agent-${id}`, release: "3.0.0", connection: { state: "connected" } }));
   const connection: Pick<Connection, "host" | "run"> = {
     host: shell,
     run: async (argv) => {

@@ -46,13 +46,15 @@ export function followFile(path: string, look: () => Promise<void>): Disposable 
     again = true;
     if (looking) return;
     looking = true;
-    while (again && !over) {
+    do {
       again = false;
       await look();
-    }
+    } while (stillDue());
     looking = false;
     wait();
   };
+
+  const stillDue = (): boolean => again && !over;
 
   const wait = (): void => {
     clearTimeout(timer);
