@@ -30,16 +30,12 @@ export async function askShell(
     );
     return walk.findings;
   }
-  for (const name of agents)
-    judgeAgent(
-      walk,
-      name,
-      listed.find((one) => one.name === name),
-    );
+  for (const name of agents) judgeAgent(walk, name, listed);
   return walk.findings;
 }
 
-function judgeAgent(walk: Walk, name: string, agent: ListedAgent | undefined): void {
+function judgeAgent(walk: Walk, name: string, listed: readonly ListedAgent[]): void {
+  const agent = listed.find((one) => one.name === name);
   const what = `agent ${name}`;
   const mend = `convocate-host init-agent --host ${name}`;
   if (!agent) return walk.fail(what, "is not registered", mend);

@@ -33,7 +33,10 @@ export function followFile(path: string, look: () => Promise<void>): Disposable 
         // The folder itself was moved or removed, or what is told does not name it.
         else if (name === null || name === basename(folder)) void turn(rewatch);
       });
-      watcher.on("error", unwatch);
+      watcher.on("error", () => {
+        unwatch();
+        wait();
+      });
     } catch {
       // Looked at more often instead.
       unwatch();

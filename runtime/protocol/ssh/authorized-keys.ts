@@ -8,6 +8,7 @@ export class AuthorizedKeys implements Disposable {
   #keys = new Map<string, PublicKey>();
   #version = "";
   #followed: Disposable | undefined;
+  #reading: Promise<void> = Promise.resolve();
   readonly #path: string;
   readonly #log: Log;
   readonly #onChange: () => void;
@@ -24,8 +25,16 @@ export class AuthorizedKeys implements Disposable {
     this.#followed = followFile(this.#path, () => this.refresh());
   }
 
-  /** Reads the file when it changed since. A file that is gone allows nobody. */
+  /**
+   * Reads the file when it changed since; a file that is gone allows nobody. One reading at a time: of two side by side the
+   * older could be the last to be taken.
+   */
   async refresh(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#read());
+    await this.#reading;
+  }
+
+  async #read(): Promise<void> {
     let version = "none";
     try {
       const { mtimeMs, size, ino } = await stat(this.#path);
