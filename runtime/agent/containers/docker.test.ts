@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "@jest/globals";
 import { newSessionId } from "../../domain/index.js";
 import { RealDocker } from "./docker.js";
@@ -11,24 +12,26 @@ let folder: string;
 let server: Server;
 let docker: RealDocker;
 /** What a dockerd answers to a path below its version; `null` is no answer at all, `undefined` that there is no such thing. */
-let answer: (path: string, query: URLSearchParams) => unknown;
+let answer: (path: string, query: URLSearchParams, body: unknown) => unknown;
 /** What it tells before it closes its event stream. */
 let stream = "";
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), "convocate-dockerd-"));
   const socket = join(folder, "docker.sock");
-  server = createServer((request: IncomingMessage, response: ServerResponse) => {
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     if (request.url?.includes("/events")) {
       response.end(`${stream}\n`);
       return;
     }
     const url = new URL(request.url ?? "", "http://docker");
-    const body = answer(url.pathname, url.searchParams);
+    const sent = await text(request);
+    const body = answer(url.pathname, url.searchParams, sent === "" ? undefined : JSON.parse(sent));
     if (body === null) return;
     response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" });
     response.end(JSON.stringify(body ?? { message: "no such container" }));
-  });
+  };
+  server = createServer((request, response) => void serve(request, response));
   await new Promise<void>((resolve) => server.listen(socket, resolve));
   docker = new RealDocker(socket);
 });
@@ -51,6 +54,17 @@ test("says what runs within 4 s, also where one container's inspect hangs: of th
   expect(running).toHaveLength(20);
   expect(running).toContainEqual({ name: "name3", cgroupParent: "a.slice", cpus: null, memoryBytes: null });
   expect(running).toContainEqual({ name: "name7", cgroupParent: null, cpus: null, memoryBytes: null });
+});
+
+test("sends what a container is made of in the body alone: the URL of a request is in Docker's debug log", async () => {
+  let asked: { query: string[]; body: unknown } | undefined;
+  answer = (_path, query, body) => {
+    asked = { query: [...query].flat(), body };
+    return { Id: "abc" };
+  };
+  const spec = { Image: "convocate:1", Env: ["ANTHROPIC_API_KEY=sk-ant-1"], HostConfig: { Memory: 1024 } };
+  expect(await docker.create({ name: "convocate-session-x", ...spec })).toBe("abc");
+  expect(asked).toEqual({ query: ["name", "convocate-session-x"], body: spec });
 });
 
 test("says nothing of what ran when it was listed and is gone since", async () => {

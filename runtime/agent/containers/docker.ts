@@ -114,9 +114,13 @@ export class RealDocker implements DockerEngine {
   }
 
   async create(spec: ContainerSpec): Promise<string | null> {
+    const { name, ...body } = spec;
+    // Told apart (docker-modem does it, whatever its types say), or all would be in the URL as well, which Docker's debug log
+    // has: the environment may hold a key.
+    const options = { _query: { name }, _body: body, abortSignal: AbortSignal.timeout(SLOW_MS) };
     try {
       const made = await this.#ask("container create", () =>
-        this.#docker.createContainer({ ...spec, abortSignal: AbortSignal.timeout(SLOW_MS) }),
+        this.#docker.createContainer(options as Docker.ContainerCreateOptions),
       );
       return made.id;
     } catch (error) {
