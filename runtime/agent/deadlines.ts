@@ -1,5 +1,5 @@
 import { ConvocateError } from "../domain/index.js";
-import { timestamp, type Clock } from "./clock.js";
+import { timestamp, within, type Clock } from "./clock.js";
 import type { DockerPulse } from "./containers/pulse.js";
 
 /** How long a Docker that does not answer may hold up a question, and an operation: its answer must come within 10 s. */
@@ -32,23 +32,14 @@ export class Deadlines {
   /** TIMEOUT when the time is over; the signal is aborted then. */
   async within<T>(op: string, limitMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
     const late = new AbortController();
-    const done = new AbortController();
     const since = timestamp(this.#clock);
-    const timeout = this.#clock.sleep(limitMs, done.signal).then(
-      () => {
-        const error = new ConvocateError(
-          "TIMEOUT",
-          `${op} has not ended within ${limitMs / 1000} s since ${since}: look at the session again later`,
-        );
-        late.abort(error);
-        throw error;
-      },
-      () => new Promise<never>(() => undefined),
-    );
-    try {
-      return await Promise.race([work(late.signal), timeout]);
-    } finally {
-      done.abort();
-    }
+    return await within(this.#clock, limitMs, work(late.signal), () => {
+      const error = new ConvocateError(
+        "TIMEOUT",
+        `${op} has not ended within ${limitMs / 1000} s since ${since}: look at the session again later`,
+      );
+      late.abort(error);
+      throw error;
+    });
   }
 }

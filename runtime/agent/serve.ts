@@ -26,7 +26,7 @@ import { DiskUse } from "./capacity/disk-use.js";
 import { AfterBoot } from "./boot/after-boot.js";
 import { bootId } from "./boot/boot-id.js";
 import { takeOver } from "./boot/take-over.js";
-import { systemClock, timestamp, type Clock } from "./clock.js";
+import { systemClock, timestamp, within, type Clock } from "./clock.js";
 import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
@@ -93,10 +93,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   /** For what waits for Docker: whatever hangs there, the agent ends in time, and what it leaves is as after a crash. */
   const inTime = async (end: Promise<unknown>): Promise<void> => {
     stopsAt ??= clock.monotonicMs() + SETTLE_MS;
-    const over = new AbortController();
-    const late = clock.sleep(Math.max(0, stopsAt - clock.monotonicMs()), over.signal).catch(() => undefined);
-    await Promise.race([end, late]);
-    over.abort();
+    await within(clock, Math.max(0, stopsAt - clock.monotonicMs()), end, () => undefined);
   };
   const { agentId, settings } = await readIdentity(paths);
   const live = await LiveSettings.open(settings, paths.settingsChange, log);

@@ -35,6 +35,12 @@ export class ManualClock implements Clock {
     });
   }
 
+  after(ms: number, act: () => void): Disposable {
+    const sleeper = { until: this.#now + ms, wake: act };
+    this.#sleepers.push(sleeper);
+    return { [Symbol.dispose]: () => void (this.#sleepers = this.#sleepers.filter((one) => one !== sleeper)) };
+  }
+
   /** Moves time on and lets whoever wakes up run. */
   async advance(ms: number): Promise<void> {
     this.#now += ms;

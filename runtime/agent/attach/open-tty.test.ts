@@ -11,7 +11,7 @@ import { openTty } from "./open-tty.js";
 const NAME = "convocate-session-one";
 const never = new AbortController().signal;
 /** A hundred times as fast. */
-const clock: Clock = { ...systemClock, sleep: (ms, signal) => systemClock.sleep(ms / 100, signal) };
+const clock: Clock = { ...systemClock, after: (ms, act) => systemClock.after(ms / 100, act) };
 let docker: FakeDocker;
 /** What each TTY does once it is there. */
 let then: ((tty: FakeTty) => void)[];

@@ -2,7 +2,7 @@ import type { Readable } from "node:stream";
 import type { AgentSettings } from "../../domain/index.js";
 import type { AttachHeader } from "../../protocol/attach/header.js";
 import type { Log } from "../../protocol/log.js";
-import type { Clock } from "../clock.js";
+import { within, type Clock } from "../clock.js";
 import type { DockerEngine, TtyExec } from "../containers/engine.js";
 import { endClient, type HostProcesses } from "./end-client.js";
 import { attachRequest } from "./tmux.js";
@@ -44,22 +44,16 @@ export async function openTty(
 
 /** False when nothing came in time. What ended, or whose client is gone, need not be waited for. */
 async function speaks(stream: Readable, clock: Clock, gone: AbortSignal): Promise<boolean> {
-  const over = new AbortController();
-  const came = Promise.withResolvers<true>();
+  const came = Promise.withResolvers<boolean>();
   const events = ["readable", "end", "close", "error"];
   const tell = (): void => came.resolve(true);
   for (const event of events) stream.on(event, tell);
+  gone.addEventListener("abort", tell);
+  if (gone.aborted) tell();
   try {
-    const late = clock.sleep(SILENT_MS, AbortSignal.any([over.signal, gone]));
-    return await Promise.race([
-      came.promise,
-      late.then(
-        () => false,
-        () => true,
-      ),
-    ]);
+    return await within(clock, SILENT_MS, came.promise, () => false);
   } finally {
     for (const event of events) stream.off(event, tell);
-    over.abort();
+    gone.removeEventListener("abort", tell);
   }
 }

@@ -1,6 +1,6 @@
 import type { Duplex, Writable } from "node:stream";
 import { encodeAck, encodeOutput } from "../../protocol/attach/framing.js";
-import type { Clock } from "../clock.js";
+import { within, type Clock } from "../clock.js";
 import type { StreamClaim } from "./streams.js";
 
 /** How long an acknowledgement waits for output that it can go with. */
@@ -69,12 +69,8 @@ export class Pump {
   async quiesce(): Promise<void> {
     this.#closed = true;
     this.#ready.resolve();
-    const over = new AbortController();
-    await Promise.race([
-      this.#writing.catch(() => undefined),
-      this.#clock.sleep(QUIESCE_MS, over.signal).catch(() => undefined),
-    ]);
-    over.abort();
+    const written = this.#writing.catch(() => undefined);
+    await within(this.#clock, QUIESCE_MS, written, () => undefined);
   }
 
   close(): void {

@@ -5,7 +5,7 @@ import {
   type Resources,
   type SessionId,
 } from "../../domain/index.js";
-import type { Clock } from "../clock.js";
+import { within, type Clock } from "../clock.js";
 import type { DockerEngine } from "../containers/engine.js";
 import { containerName } from "../containers/spec.js";
 import { add, allowedOf, denial, isInSlice, pledgeOfContainer, pledgeOfSession } from "./pledges.js";
@@ -123,24 +123,19 @@ export class Admission {
     const before = this.#turn;
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
     this.#turn = Promise.all([before, ended]);
-    const over = new AbortController();
-    const late = this.#with.clock.sleep(ADMISSION_MS, over.signal).then(
-      () => {
+    const gaveUp = new AbortController();
+    const worked = before.then(() => work(gaveUp.signal));
+    try {
+      return await within(this.#with.clock, ADMISSION_MS, worked, () => {
         throw new ConvocateError(
           "TIMEOUT",
           `Docker did not say within ${ADMISSION_MS / 1000} s what runs on this agent, so nothing was started: see \`journalctl -u docker\``,
         );
-      },
-      () => new Promise<never>(() => undefined),
-    );
-    const gaveUp = new AbortController();
-    try {
-      return await Promise.race([before.then(() => work(gaveUp.signal)), late]);
+      });
     } catch (error) {
       gaveUp.abort(error);
       throw error;
     } finally {
-      over.abort();
       end();
     }
   }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { ConvocateError } from "../../domain/index.js";
+import { systemClock, within } from "../clock.js";
 
 /** Docker answers most calls at once or not at all; whoever waits for one is to be told within 10 s. */
 export const QUICK_MS = 8_000;
@@ -25,16 +26,9 @@ export function explain(what: string, socketPath: string, error: unknown): Convo
 
 /** The answer within QUICK_MS, or TIMEOUT; for those of Docker's client that take no signal. */
 export async function inTime<T>(what: string, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``);
-    timer = setTimeout(() => reject(error), QUICK_MS);
+  return await within(systemClock, QUICK_MS, answer, () => {
+    throw new ConvocateError("TIMEOUT", `Docker did not answer ${what} in time: see \`journalctl -u docker\``);
   });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** HTTP status of Docker's answer, also below errors of ours; null when there was none. */

@@ -1,5 +1,5 @@
 import { ConvocateError } from "../../domain/index.js";
-import type { Clock } from "../clock.js";
+import { within, type Clock } from "../clock.js";
 import type { DockerEngine } from "./engine.js";
 
 /** Most work is over before Docker need be asked how it is. */
@@ -21,47 +21,45 @@ export class DockerPulse {
 
   /** The work's result, or TIMEOUT once Docker has not answered for so long; the signal then tells work not to begin. */
   async guard<T>(what: string, patienceMs: number, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    const over = new AbortController();
     const hung = new AbortController();
+    const { promise: silent, reject } = Promise.withResolvers<never>();
+    using _watch = this.#watch(patienceMs, () =>
+      reject(
+        new ConvocateError(
+          "TIMEOUT",
+          `Docker has not answered for ${patienceMs / 1000} s, so it is not known whether ${what} was done: see ` +
+            `\`systemctl status docker\` on this host, then look at the session again`,
+        ),
+      ),
+    );
     try {
-      return await Promise.race([work(hung.signal), this.#watch(what, patienceMs, over.signal)]);
+      return await Promise.race([work(hung.signal), silent]);
     } catch (error) {
       hung.abort(error);
       throw error;
-    } finally {
-      over.abort();
     }
   }
 
-  /** Rejects when a ping is not answered; never resolves. */
-  async #watch(what: string, patienceMs: number, over: AbortSignal): Promise<never> {
-    await this.#sleep(FIRST_MS, over);
-    while (!over.aborted) {
+  /** Calls `silent` when a ping is not answered, until this is disposed of. */
+  #watch(patienceMs: number, silent: () => void): Disposable {
+    let over = false;
+    const look = async (): Promise<void> => {
       // One that is refused is answered: the work hears the same, and says it better.
       const answered = this.#docker.ping(patienceMs).then(
         () => true,
         (error: unknown) => !(error instanceof ConvocateError && error.code === "TIMEOUT"),
       );
-      const waiting = new AbortController();
-      const late = this.#clock.sleep(patienceMs, AbortSignal.any([over, waiting.signal])).then(
-        () => false,
-        () => true,
-      );
-      const alive = await Promise.race([answered, late]);
-      waiting.abort();
-      if (!alive) {
-        throw new ConvocateError(
-          "TIMEOUT",
-          `Docker has not answered for ${patienceMs / 1000} s, so it is not known whether ${what} was done: see ` +
-            `\`systemctl status docker\` on this host, then look at the session again`,
-        );
-      }
-      await this.#sleep(EVERY_MS, over);
-    }
-    return await new Promise<never>(() => undefined);
-  }
-
-  async #sleep(ms: number, over: AbortSignal): Promise<void> {
-    await this.#clock.sleep(ms, over).catch(() => undefined);
+      const alive = await within(this.#clock, patienceMs, answered, () => false);
+      if (over) return;
+      if (alive) waiting = this.#clock.after(EVERY_MS, () => void look());
+      else silent();
+    };
+    let waiting = this.#clock.after(FIRST_MS, () => void look());
+    return {
+      [Symbol.dispose]: () => {
+        over = true;
+        waiting[Symbol.dispose]();
+      },
+    };
   }
 }

@@ -11,20 +11,20 @@ export class PeerWatch implements Disposable {
   #connections = 0;
   #awaySince: number;
   #lost = false;
-  /** Ends the wait for it to be lost. */
-  #back = new AbortController();
+  /** The wait for it to be lost. */
+  #wait: Disposable | undefined;
   #over = false;
 
   constructor(events: EventSink, clock: Clock) {
     this.#events = events;
     this.#clock = clock;
     this.#awaySince = clock.monotonicMs();
-    this.#wait(PEER_LOST_MS);
+    this.#lostIn(PEER_LOST_MS);
   }
 
   connected(): void {
     this.#connections += 1;
-    this.#back.abort();
+    this.#wait?.[Symbol.dispose]();
     if (!this.#lost) return;
     this.#lost = false;
     this.#events.emit("agent.peer-back", null, { away_s: Math.round(this.#awayMs() / 1000) });
@@ -35,26 +35,22 @@ export class PeerWatch implements Disposable {
     this.#connections = Math.max(0, this.#connections - 1);
     if (this.#connections > 0) return;
     this.#awaySince = this.#clock.monotonicMs() - silentMs;
-    this.#wait(PEER_LOST_MS - silentMs);
+    this.#lostIn(PEER_LOST_MS - silentMs);
   }
 
   [Symbol.dispose](): void {
     this.#over = true;
-    this.#back.abort();
+    this.#wait?.[Symbol.dispose]();
   }
 
-  #wait(ms: number): void {
-    this.#back.abort();
+  #lostIn(ms: number): void {
+    this.#wait?.[Symbol.dispose]();
     if (this.#over) return;
-    this.#back = new AbortController();
-    this.#clock.sleep(Math.max(0, ms), this.#back.signal).then(
-      () => {
-        this.#lost = true;
-        const since = new Date(this.#clock.now() - this.#awayMs()).toISOString();
-        this.#events.emit("agent.peer-lost", null, { since });
-      },
-      () => undefined,
-    );
+    this.#wait = this.#clock.after(Math.max(0, ms), () => {
+      this.#lost = true;
+      const since = new Date(this.#clock.now() - this.#awayMs()).toISOString();
+      this.#events.emit("agent.peer-lost", null, { since });
+    });
   }
 
   #awayMs(): number {

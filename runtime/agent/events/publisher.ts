@@ -4,7 +4,7 @@ import type { Log } from "../../protocol/log.js";
 import { readLines, writeLine } from "../../protocol/ndjson.js";
 import { Link } from "../../protocol/ssh/link.js";
 import type { ClientChannel, SshConnection } from "../../protocol/ssh/types.js";
-import type { Clock } from "../clock.js";
+import { within, type Clock } from "../clock.js";
 import type { Spool } from "./spool.js";
 
 /** SPEC 5.3. */
@@ -59,9 +59,7 @@ export class Publisher implements AsyncDisposable {
     if (this.#with.spool.size === 0) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#drained = resolve;
-    const over = new AbortController();
-    await Promise.race([promise, this.#with.clock.sleep(timeoutMs, over.signal)]);
-    over.abort();
+    await within(this.#with.clock, timeoutMs, promise, () => undefined);
   }
 
   async close(): Promise<void> {

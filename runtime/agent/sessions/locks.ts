@@ -1,5 +1,5 @@
 import { ConvocateError, type SessionId } from "../../domain/index.js";
-import { timestamp, type Clock } from "../clock.js";
+import { timestamp, within, type Clock } from "../clock.js";
 import type { LockFiles, LockRecord } from "./lock-files.js";
 
 export interface Held {
@@ -131,10 +131,8 @@ export class Locks {
 
   /** Waits for the operations in flight, for so long at most: an agent that stops leaves no lock without need. */
   async settled(timeoutMs: number): Promise<void> {
-    const over = new AbortController();
-    const late = this.#clock.sleep(timeoutMs, over.signal).catch(() => undefined);
-    await Promise.race([Promise.all([...this.#held.values()].map(({ released }) => released)), late]);
-    over.abort();
+    const all = Promise.all([...this.#held.values()].map(({ released }) => released));
+    await within<unknown>(this.#clock, timeoutMs, all, () => undefined);
   }
 
   /** Calls `act` in the same turn in which the session was seen to be free, so that nobody comes between. */
@@ -162,19 +160,20 @@ export class Locks {
     const waiting = this.#waiters.get(id) ?? 0;
     if (waiting >= MAX_WAITERS) throw this.#locked(id, wanted);
     this.#waiters.set(id, waiting + 1);
-    const over = new AbortController();
-    const late = this.#clock.sleep(this.#waitMs, over.signal).then(
-      () => true,
-      () => true,
-    );
+    const untilMs = this.#clock.monotonicMs() + this.#waitMs;
     try {
       for (let held = this.#held.get(id); held; held = this.#held.get(id)) {
-        const isLate = await Promise.race([held.released.then(() => false), late]);
+        const leftMs = Math.max(0, untilMs - this.#clock.monotonicMs());
+        const isLate = await within(
+          this.#clock,
+          leftMs,
+          held.released.then(() => false),
+          () => true,
+        );
         if (isLate && this.#held.has(id)) throw this.#locked(id, wanted);
       }
       this.#take(id, wanted, act);
     } finally {
-      over.abort();
       const left = (this.#waiters.get(id) ?? 1) - 1;
       if (left === 0) this.#waiters.delete(id);
       else this.#waiters.set(id, left);

@@ -1,3 +1,4 @@
+import { within } from "../clock.js";
 import type { RpcHandlers, StreamHandlers } from "../../protocol/rpc/ops.js";
 import { Incoming, type IncomingOptions } from "./incoming.js";
 import { Outgoing, type OutgoingOptions } from "./outgoing.js";
@@ -42,9 +43,6 @@ export class Transfers implements AsyncDisposable {
   /** Once nobody is served any more: waits for what ends then, so that a session that was stopped for a move runs again. */
   async [Symbol.asyncDispose](): Promise<void> {
     clearInterval(this.#timer);
-    const over = new AbortController();
-    const late = this.#options.clock.sleep(SETTLE_MS, over.signal).catch(() => undefined);
-    await Promise.race([this.#outgoing.settled(), late]);
-    over.abort();
+    await within(this.#options.clock, SETTLE_MS, this.#outgoing.settled(), () => undefined);
   }
 }
