@@ -10,7 +10,7 @@ import { ManualClock } from "../../../test/agent/manual-clock.js";
 import { AgentSettings, newSessionId } from "../../domain/index.js";
 import { silentLog } from "../../protocol/log.js";
 import { Admission } from "./admission.js";
-import { CapacityReport, hostTotal } from "./capacity.js";
+import { CapacityReport, countCpus, hostTotal } from "./capacity.js";
 import { HostCgroups } from "./cgroups.js";
 import { DiskUse, du } from "./disk-use.js";
 
@@ -99,6 +99,14 @@ test("the host's totals are its own cores and memory, and the size of the homes'
   const total = await hostTotal(root);
   expect(total).toMatchObject({ cpus: cpus().length, memory_bytes: totalmem() });
   expect(total.disk_bytes).toBeGreaterThanOrEqual(size);
+});
+
+test.each([
+  ["0\n", 1],
+  ["0-3\n", 4],
+  ["0-1,4,6-7\n", 5],
+])("the kernel's list %j names %i processors", (list, count) => {
+  expect(countCpus(list)).toBe(count);
 });
 
 describe("the report", () => {

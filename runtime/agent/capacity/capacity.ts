@@ -1,5 +1,6 @@
-import { cpus, totalmem } from "node:os";
+import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
+import { totalmem } from "node:os";
 import { SESSIONS_SLICE, type Capacity, type Resources } from "../../domain/index.js";
 import type { Clock } from "../clock.js";
 import type { Containers } from "../containers/containers.js";
@@ -10,10 +11,24 @@ import type { Cgroups } from "./cgroups.js";
 /** Two questions closer together than this share one answer: an average over less says nothing. */
 const SHORTEST_MS = 1_000;
 
+/** Lists as the kernel writes them, `0-3,8` (Documentation/admin-guide/cputopology.rst). */
+const ONLINE_CPUS = "/sys/devices/system/cpu/online";
+
 /** The host's own cores, memory, and the size of the file system that the homes are on (SPEC 7). */
 export async function hostTotal(home: string): Promise<Resources> {
   const disk = await statfs(home);
-  return { cpus: cpus().length, memory_bytes: totalmem(), disk_bytes: disk.blocks * disk.bsize };
+  // Not os.cpus(), which reads of each what it is and does: each start asks.
+  const cpus = countCpus(readFileSync(ONLINE_CPUS, "utf8"));
+  return { cpus, memory_bytes: totalmem(), disk_bytes: disk.blocks * disk.bsize };
+}
+
+/** How many processors a list of the kernel's names. */
+export function countCpus(list: string): number {
+  return list
+    .trim()
+    .split(",")
+    .map((range) => range.split("-").map(Number))
+    .reduce((sum, [first = 0, last = first]) => sum + last - first + 1, 0);
 }
 
 interface Sample {

@@ -38,20 +38,24 @@ export async function sharedMounts(
 ): Promise<{ mounts: Mount[]; points: MountPoint[] }> {
   const mounts: Mount[] = [];
   const points: MountPoint[] = [];
-  for (const { host, inside, directory } of SHARED) {
-    const source = join(serviceHome, host);
-    if ((await kind(source)) !== (directory ? "directory" : "file")) continue;
-    mounts.push({ source, target: `${CONTAINER_HOME}/${inside}`, readOnly: true });
-    points.push({ path: inside, directory });
-  }
   const credentials = join(serviceHome, ".claude", CREDENTIALS);
   const login = join(serviceHome, LOGIN);
-  if ((await kind(credentials)) === "file" && (await makeLogin(login, owner))) {
+  // Side by side: each start waits for it.
+  const [loggedIn, cli, ...kinds] = await Promise.all([
+    kind(credentials),
+    program(join(serviceHome, HOST_CLI)),
+    ...SHARED.map(({ host }) => kind(join(serviceHome, host))),
+  ]);
+  for (const [at, { host, inside, directory }] of SHARED.entries()) {
+    if (kinds[at] !== (directory ? "directory" : "file")) continue;
+    mounts.push({ source: join(serviceHome, host), target: `${CONTAINER_HOME}/${inside}`, readOnly: true });
+    points.push({ path: inside, directory });
+  }
+  if (loggedIn === "file" && (await makeLogin(login, owner))) {
     mounts.push({ source: login, target: CONTAINER_LOGIN, readOnly: false });
     mounts.push({ source: credentials, target: `${CONTAINER_LOGIN}/${CREDENTIALS}`, readOnly: false });
     points.push({ path: INSIDE_LOGIN, directory: true });
   }
-  const cli = await program(join(serviceHome, HOST_CLI));
   if (cli !== null) mounts.push({ source: cli, target: CONTAINER_CLI, readOnly: true });
   return { mounts, points };
 }

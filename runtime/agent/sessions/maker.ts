@@ -64,7 +64,13 @@ export class Maker {
       signal?.throwIfAborted();
       await locks.run(id, "create", async () => {
         await this.#make(session, () => this.#with.homes.prepare(id));
-        if (admitted) container = await this.#startNew(session, admitted);
+        const tell = this.#teller(session);
+        try {
+          if (admitted) container = await this.#startNew(session, admitted, tell);
+        } finally {
+          tell();
+        }
+        await this.#with.step("told");
       });
     });
     return { id, container };
@@ -75,7 +81,7 @@ export class Maker {
     { id: from, request_id, name }: OpParams<"clone">,
     signal?: AbortSignal,
   ): Promise<{ id: SessionId; skipped: SkippedFiles }> {
-    const { store, homes, locks, clock } = this.#with;
+    const { store, homes, locks, clock, step } = this.#with;
     const before = this.#madeBy(request_id);
     if (before) {
       const skipped = await walk(homes.path(from), signal).then(skippedFiles, () => nothingSkipped);
@@ -88,11 +94,13 @@ export class Maker {
       let skipped = nothingSkipped;
       const make = copyOf(hereOnly(source), { id, name, request_id }, timestamp(clock));
       await this.#claimed(id, { port: 0, protocol: source.protocol, dns_name: null }, make, (session) =>
-        locks.run(id, "clone", () =>
-          this.#make(session, async () => {
+        locks.run(id, "clone", async () => {
+          await this.#make(session, async () => {
             skipped = await homes.prepareCopy(from, id, signal);
-          }),
-        ),
+          });
+          this.#teller(session)();
+          await step("told");
+        }),
       );
       return { id, skipped };
     });
@@ -120,7 +128,7 @@ export class Maker {
   }
 
   async #make(session: Metadata, prepare: () => Promise<void>): Promise<void> {
-    const { store, homes, events, step } = this.#with;
+    const { store, homes, step } = this.#with;
     await step("locked");
     try {
       await prepare();
@@ -139,13 +147,21 @@ export class Maker {
       throw error;
     }
     await step("home in place");
-    tellCreated(events, session);
-    await step("told");
   }
 
-  async #startNew(session: Metadata, admitted: Admitted): Promise<ContainerState | null> {
+  /** Tells of the new session, once. */
+  #teller(session: Metadata): () => void {
+    let told = false;
+    return () => {
+      if (!told) tellCreated(this.#with.events, session);
+      told = true;
+    };
+  }
+
+  /** `meanwhile` is called while Docker starts it, unless it fails before. */
+  async #startNew(session: Metadata, admitted: Admitted, meanwhile: () => void): Promise<ContainerState | null> {
     try {
-      return await this.#with.starter.start(session, admitted, null);
+      return await this.#with.starter.start(session, admitted, null, meanwhile);
     } catch (error) {
       const cause = toConvocateError(error);
       throw new ConvocateError(

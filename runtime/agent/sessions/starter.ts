@@ -22,8 +22,16 @@ export class Starter {
     this.#with = parts;
   }
 
-  /** In a new container; answers as `checkSlice` does. `requestId` is of the restart that asked for it. */
-  async start(session: Metadata, admitted: Admitted, requestId: string | null): Promise<ContainerState | null> {
+  /**
+   * In a new container; answers as `checkSlice` does. `requestId` is of the restart that asked for it; `meanwhile` is what
+   * may be done while Docker is at work.
+   */
+  async start(
+    session: Metadata,
+    admitted: Admitted,
+    requestId: string | null,
+    meanwhile: () => void = () => undefined,
+  ): Promise<ContainerState | null> {
     const { store, containers, step, boot = null } = this.#with;
     const { port, protocol, runs_in_boot, published, restarted_by, restart_to_apply, started_before } = session;
     // What is true once it runs is noted before: an agent that dies in between must know the port that is held, and the request
@@ -40,7 +48,10 @@ export class Starter {
     };
     try {
       await allOf([store.update(session.id, noted), containers.make(session, admitted)]);
-      await containers.run(session.id);
+      const running = containers.run(session.id);
+      // Once the request is out, which takes the rest of this turn.
+      setImmediate(meanwhile);
+      await running;
     } catch (error) {
       await takeBack();
       throw error;
