@@ -84,7 +84,7 @@ export class HostCgroups implements Cgroups {
   }
 
   async inSlice(pid: number): Promise<boolean | null> {
-    const groups = pid > 0 ? await text(join(this.#proc, String(pid), "cgroup")) : undefined;
+    const groups = pid > 0 ? textNow(join(this.#proc, String(pid), "cgroup")) : undefined;
     if (!groups) return null;
     // `4:cpu,cpuacct:/convocate.slice/…` for each v1 hierarchy, `0::/…` for v2's (cgroups(7)).
     const lines = groups
@@ -105,15 +105,16 @@ export class HostCgroups implements Cgroups {
       (await this.version()) === 2
         ? join(this.#root, scope, "memory.events")
         : join(this.#root, "memory", scope, "memory.oom_control");
-    return field(countsNow(path), "oom_kill") ?? 0;
+    return field(textNow(path), "oom_kill") ?? 0;
   }
 }
 
 /**
- * A file of counts, which the kernel answers without waiting for anything. At once, since it is read for each session of each
- * list: the other way takes four turns of the thread pool, and 64 KiB for a file whose size is not known.
+ * A short file that the kernel answers without waiting for anything. At once, since one is read for each session of each
+ * list, and another before each start is answered: the other way takes four turns of the thread pool, and 64 KiB for a file
+ * whose size is not known.
  */
-function countsNow(path: string): string | undefined {
+function textNow(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {

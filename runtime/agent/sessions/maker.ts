@@ -5,6 +5,7 @@ import type { Admitted, Containers } from "../containers/containers.js";
 import type { ContainerState } from "../containers/engine.js";
 import type { EventSink } from "../events/sink.js";
 import { skippedFiles, walk, type SkippedFiles } from "../trees/tree.js";
+import { allOf } from "./all-of.js";
 import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
@@ -45,7 +46,7 @@ export class Maker {
 
   /** A new session, or the one that this request made before; and its container, where one was started now and seen to run. */
   async create(params: OpParams<"create">, signal?: AbortSignal): Promise<Made> {
-    const { containers, locks, starter } = this.#with;
+    const { homes, containers, locks, starter, step } = this.#with;
     const before = this.#madeBy(params.request_id);
     if (before) {
       // The first attempt may have been cut off between making and starting.
@@ -56,23 +57,25 @@ export class Maker {
     }
     const { port, protocol, dns_name } = params;
     const id = newSessionId();
-    let container: ContainerState | null = null;
     const make = fresh(id, params, timestamp(this.#with.clock));
-    await this.#claimed(id, { port, protocol, dns_name }, make, async (session) => {
-      // Asked first, so that what cannot start is not made.
-      using admitted = params.start ? await containers.admit(session) : null;
-      signal?.throwIfAborted();
-      await locks.run(id, "create", async () => {
-        await this.#make(session, () => this.#with.homes.prepare(id));
+    const container = await this.#claimed(id, { port, protocol, dns_name }, make, (session) =>
+      locks.run(id, "create", async () => {
+        using leave = new DisposableStack();
+        const admit = async (): Promise<Admitted | null> =>
+          params.start ? leave.use(await containers.admit(session)) : null;
+        const admitted = await this.#make(session, async () => {
+          // Side by side, since leave to start waits for Docker. What cannot start is not made.
+          const [given] = await allOf([admit(), homes.prepare(id)]);
+          signal?.throwIfAborted();
+          return given;
+        });
         const tell = this.#teller(session);
-        try {
-          if (admitted) container = await this.#startNew(session, admitted, tell);
-        } finally {
-          tell();
-        }
-        await this.#with.step("told");
-      });
-    });
+        const started = admitted && (await this.#startNew(session, admitted, tell).finally(tell));
+        tell();
+        await step("told");
+        return started;
+      }),
+    );
     return { id, container };
   }
 
@@ -91,15 +94,14 @@ export class Maker {
       const source = store.get(from);
       if (!source) throw notFound(from);
       const id = newSessionId();
-      let skipped = nothingSkipped;
       const make = copyOf(hereOnly(source), { id, name, request_id }, timestamp(clock));
-      await this.#claimed(id, { port: 0, protocol: source.protocol, dns_name: null }, make, (session) =>
+      const wish = { port: 0, protocol: source.protocol, dns_name: null };
+      const skipped = await this.#claimed(id, wish, make, (session) =>
         locks.run(id, "clone", async () => {
-          await this.#make(session, async () => {
-            skipped = await homes.prepareCopy(from, id, signal);
-          });
+          const copied = await this.#make(session, () => homes.prepareCopy(from, id, signal));
           this.#teller(session)();
           await step("told");
+          return copied;
         }),
       );
       return { id, skipped };
@@ -110,28 +112,30 @@ export class Maker {
     return this.#with.store.all().find((one) => one.request_id === requestId);
   }
 
-  async #claimed(
+  async #claimed<T>(
     id: SessionId,
     wish: Parameters<Reservations["claim"]>[1],
     make: (port: number) => Metadata,
-    work: (session: Metadata) => Promise<void>,
-  ): Promise<void> {
+    work: (session: Metadata) => Promise<T>,
+  ): Promise<T> {
     const { reservations, refuseNew } = this.#with;
     refuseNew();
     reservations.refuseReserved(wish.port);
     const session = reservations.claim(id, wish, make);
     try {
-      await work(session);
+      return await work(session);
     } finally {
       reservations.release(id);
     }
   }
 
-  async #make(session: Metadata, prepare: () => Promise<void>): Promise<void> {
+  /** Answers with what `prepare` does, which makes the home in waiting. */
+  async #make<T>(session: Metadata, prepare: () => Promise<T>): Promise<T> {
     const { store, homes, step } = this.#with;
+    let prepared: T;
     await step("locked");
     try {
-      await prepare();
+      prepared = await prepare();
       await step("home prepared");
       await store.put(session);
     } catch (error) {
@@ -147,6 +151,7 @@ export class Maker {
       throw error;
     }
     await step("home in place");
+    return prepared;
   }
 
   /** Tells of the new session, once. */

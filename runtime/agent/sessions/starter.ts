@@ -2,6 +2,7 @@ import { timestamp, type Clock } from "../clock.js";
 import type { Admitted, Containers } from "../containers/containers.js";
 import type { ContainerState } from "../containers/engine.js";
 import type { SessionId } from "../../domain/index.js";
+import { allOf } from "./all-of.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
 import type { StepProbe } from "./steps.js";
 
@@ -89,9 +90,4 @@ export class Starter {
       last_accessed_at: timestamp(clock),
     });
   }
-}
-
-/** Waits for all of them, and throws the first one's reason: none goes on behind the back of whoever is told. */
-async function allOf(works: readonly Promise<void>[]): Promise<void> {
-  for (const one of await Promise.allSettled(works)) if (one.status === "rejected") throw one.reason;
 }
