@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { evilJson, evilText, nested, prototypesAreClean } from "../../test/support/hostile.js";
 import { agentPaths, AgentSettings } from "../domain/index.js";
-import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+import { imageReader, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 
 // Hundreds of runs, on machines that do other things too.
 jest.setTimeout(120_000);
@@ -69,12 +69,12 @@ test("current-image of any content is an image of ours or none", () => {
   fc.assert(
     fc.property(tag, (text) => {
       writeFileSync(paths.currentImage, text);
-      const image = readCurrentImage(paths);
+      const image = imageReader(paths)();
       if (image !== null) expect(image).toMatch(/^convocate:\w[\w.-]*$/);
     }),
   );
   writeFileSync(paths.currentImage, "convocate:3.0.0-g1234abcd\n");
-  expect(readCurrentImage(paths)).toBe("convocate:3.0.0-g1234abcd");
+  expect(imageReader(paths)()).toBe("convocate:3.0.0-g1234abcd");
   rmSync(paths.currentImage);
-  expect(readCurrentImage(paths)).toBeNull();
+  expect(imageReader(paths)()).toBeNull();
 });

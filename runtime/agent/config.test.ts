@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { agentPaths } from "../domain/index.js";
-import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+import { imageReader, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 
 let root: string;
 let paths: AgentPaths;
@@ -53,12 +53,19 @@ describe("the agent's files", () => {
     await expect(readIdentity(paths)).rejects.toThrow(/settings.json: uid: /);
   });
 
-  test("name the current image, read anew each time; none is null", () => {
-    expect(readCurrentImage(paths)).toBeNull();
+  test("name the current image as it is at each use, also where it is replaced by one as long; none is null", () => {
+    const image = imageReader(paths);
+    expect(image()).toBeNull();
     writeFileSync(paths.currentImage, "convocate:3.0.0\n");
-    expect(readCurrentImage(paths)).toBe("convocate:3.0.0");
+    expect([image(), image()]).toEqual(["convocate:3.0.0", "convocate:3.0.0"]);
+    writeFileSync(`${paths.currentImage}.part`, "convocate:3.0.1\n");
+    renameSync(`${paths.currentImage}.part`, paths.currentImage);
+    expect(image()).toBe("convocate:3.0.1");
     writeFileSync(paths.currentImage, "\n");
-    expect(readCurrentImage(paths)).toBeNull();
+    expect(image()).toBeNull();
+    rmSync(paths.currentImage);
+    mkdirSync(paths.currentImage);
+    expect(image()).toBeNull();
   });
 
   test("say where the shell is and which key it must have", async () => {

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { AgentId, AgentSettings, ConvocateError, parseAddress, SHELL_PORT, type agentPaths } from "../domain/index.js";
-import { codeOf, isMissing } from "../protocol/files.js";
+import { isMissing } from "../protocol/files.js";
 
 /** Where the agent's files are; tests put them elsewhere. */
 export type AgentPaths = { readonly [K in keyof typeof agentPaths]: string };
@@ -27,15 +27,28 @@ export async function readIdentity(paths: AgentPaths): Promise<AgentIdentity> {
 }
 
 /**
- * The image that new containers run, null when none of ours is set (a host may have any other image). Read at each use (SPEC 6.4), and at once:
- * a line of text takes less time than a turn through the thread pool, which every ping would wait for.
+ * Tells the image that new containers run, null when none of ours is set (a host may have any other image). Its file is looked
+ * at at each use (SPEC 6.4), and read when it is another than before; both at once: a turn through the thread pool takes
+ * longer, and every ping would wait for it.
  */
-export function readCurrentImage(paths: AgentPaths): string | null {
+export function imageReader(paths: AgentPaths): () => string | null {
+  let before: { mark: string; image: string | null } | undefined;
+  return () => {
+    const file = statSync(paths.currentImage, { bigint: true, throwIfNoEntry: false });
+    if (!file?.isFile()) return null;
+    const mark = `${file.ino} ${file.size} ${file.mtimeNs} ${file.ctimeNs}`;
+    if (before?.mark !== mark) before = { mark, image: readImage(paths.currentImage) };
+    return before.image;
+  };
+}
+
+function readImage(path: string): string | null {
   try {
-    const text = readFileSync(paths.currentImage, "utf8").trim();
+    const text = readFileSync(path, "utf8").trim();
     return SESSION_IMAGE_TAG.test(text) ? text : null;
   } catch (error) {
-    if (isMissing(error) || codeOf(error) === "EISDIR") return null;
+    // Taken away since it was looked at.
+    if (isMissing(error)) return null;
     throw error;
   }
 }

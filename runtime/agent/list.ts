@@ -3,7 +3,7 @@ import type { Log } from "../protocol/log.js";
 import { isAttach } from "./attach/tmux.js";
 import { HostCgroups } from "./capacity/cgroups.js";
 import { systemClock } from "./clock.js";
-import { readCurrentImage, readIdentity, type AgentPaths } from "./config.js";
+import { imageReader, readIdentity, type AgentPaths } from "./config.js";
 import { Containers, type Found } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { ContainerState, DockerEngine } from "./containers/engine.js";
@@ -26,7 +26,7 @@ export async function listLocal(options: { log: Log; paths?: AgentPaths; docker?
     docker,
     settings: () => settings,
     homes,
-    currentImage: () => readCurrentImage(paths),
+    currentImage: imageReader(paths),
     admission: startsNothing,
     cgroups: new HostCgroups(),
   });

@@ -27,7 +27,7 @@ import { AfterBoot } from "./boot/after-boot.js";
 import { bootId } from "./boot/boot-id.js";
 import { takeOver } from "./boot/take-over.js";
 import { systemClock, timestamp, within, type Clock } from "./clock.js";
-import { readCurrentImage, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
+import { imageReader, readIdentity, readShellDoor, type AgentPaths } from "./config.js";
 import { Containers } from "./containers/containers.js";
 import { RealDocker } from "./containers/docker.js";
 import type { DockerEngine } from "./containers/engine.js";
@@ -99,7 +99,7 @@ export async function serveAgent(options: AgentOptions): Promise<Agent> {
   const live = await LiveSettings.open(settings, paths.settingsChange, log);
   const upSince = clock.monotonicMs();
   const boot = bootId();
-  const currentImage = (): string | null => readCurrentImage(paths);
+  const currentImage = imageReader(paths);
 
   const spool = started.use(new Spool({ path: join(paths.events, SPOOL_FILE), agentId, clock, log }));
   const journal = options.journal ?? started.use(new HostJournal({ log }));

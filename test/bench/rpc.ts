@@ -6,7 +6,8 @@ import type { Target } from "./attaches.js";
 import { must } from "./exec.js";
 import { percentile, type Figure } from "./figures.js";
 
-const WARM_UP = 200;
+/** A connection that is warm, and code that is: V8 compiles what it has seen some thousand times. */
+const WARM_UP = 5000;
 const TURNS = 10;
 
 /** A `ping` over a connection that stands, beside an `ssh` that runs `true` over one that stands. */
