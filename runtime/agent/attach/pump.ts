@@ -3,6 +3,11 @@ import { encodeAck, encodeOutput } from "../../protocol/attach/framing.js";
 import { within, type Clock } from "../clock.js";
 import type { StreamClaim } from "./streams.js";
 
+/**
+ * Between two writes to a client. What comes meanwhile goes with the next one: a terminal gives 4 KB at a time, and a packet
+ * for each would wake the client as often.
+ */
+const GATHER_MS = 1;
 /** How long an acknowledgement waits for output that it can go with. */
 const ACK_WAIT_MS = 20;
 /** An input write that Docker does not take within this time is given up when its client is gone. */
@@ -57,6 +62,7 @@ export class Pump {
         if (this.#closed || this.#channel.destroyed) return;
         const free = this.#channel.write(this.#claim ? this.#framed(chunk, this.#claim) : chunk);
         if (!free) await drained(this.#channel);
+        await this.#clock.sleep(GATHER_MS);
       }
     } catch {
       // Docker's side broke; what the process did, its state says.
