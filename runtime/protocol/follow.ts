@@ -3,43 +3,59 @@ import { basename, dirname } from "node:path";
 
 /** What the kernel does not tell of: a file system mounted over the folder, one that other hosts write to. */
 const WATCHED_POLL_MS = 60_000;
-/** Where it tells nothing: the folder is missing, or the user has all the watches that he may. */
+/** Where it tells nothing: a folder is missing, or the user has all the watches that he may. */
 const UNWATCHED_POLL_MS = 400;
 
+export interface Followed {
+  /** Folders, not what is in them, since a file that is put in the place of an old one is another to the kernel. */
+  folders: () => readonly string[];
+  /** The one name in these folders that matters; all when left out. */
+  name?: string;
+  /** Finds out itself what happened, if anything, and must not throw; it is not called again before it has ended. */
+  look: () => Promise<void>;
+}
+
 /**
- * Calls `look` whenever something may have happened to the file: at once where the kernel tells, and every minute besides,
- * or every 0.4 s where it cannot. `look` finds out itself what happened, if anything, and must not throw; it is not called
- * again before it has ended. What wakes an idle process costs it some milliseconds, so that looking all the time is not cheap.
+ * Calls `look` whenever something may have happened in one of the folders: at once where the kernel tells, and every minute
+ * besides, or every 0.4 s where it cannot. Which folders these are is asked again after each look. What wakes an idle process
+ * costs it some milliseconds, so that looking all the time is not cheap. It keeps no program running.
  */
-export function followFile(path: string, look: () => Promise<void>): Disposable {
-  const folder = dirname(path);
-  let watcher: FSWatcher | null = null;
+export function follow({ folders, name: wanted, look }: Followed): Disposable {
+  let watched = "";
+  let watchers: FSWatcher[] | null = null;
   let timer: NodeJS.Timeout | undefined;
   let looking = false;
   let again = false;
   let over = false;
 
   const unwatch = (): void => {
-    watcher?.close();
-    watcher = null;
+    for (const watcher of watchers ?? []) watcher.close();
+    watchers = null;
   };
 
-  // The folder, since a file that is put in the place of the old one is another to the kernel. Anew each time: so may the folder.
+  // Anew each time: a folder, too, may have been put in the place of another.
   const rewatch = (): void => {
     unwatch();
+    const now = folders();
+    watched = now.join("\n");
+    const opened: FSWatcher[] = [];
     try {
-      watcher = watch(folder, (_event, name) => {
-        if (name === basename(path)) void turn();
-        // The folder itself was moved or removed, or what is told does not name it.
-        else if (name === null || name === basename(folder)) void turn(rewatch);
-      });
-      watcher.on("error", () => {
-        unwatch();
-        wait();
-      });
+      for (const folder of now) {
+        const watcher = watch(folder, { persistent: false }, (_event, name) => {
+          // The folder itself was moved or removed, or what is told does not name it.
+          if (name === null || name === basename(folder)) void turn(rewatch);
+          else if (wanted === undefined || name === wanted) void turn();
+        });
+        opened.push(watcher);
+        watcher.on("error", () => {
+          unwatch();
+          wait();
+        });
+      }
+      watchers = opened;
     } catch {
       // Looked at more often instead.
-      unwatch();
+      for (const watcher of opened) watcher.close();
     }
   };
 
@@ -52,16 +68,23 @@ export function followFile(path: string, look: () => Promise<void>): Disposable 
     do {
       again = false;
       await look();
-    } while (stillDue());
+      if (stillHere() && folders().join("\n") !== watched) {
+        rewatch();
+        // What came between the look and the watch.
+        again = true;
+      }
+    } while (again && stillHere());
     looking = false;
     wait();
   };
 
-  const stillDue = (): boolean => again && !over;
+  const stillHere = (): boolean => !over;
 
   const wait = (): void => {
     clearTimeout(timer);
-    if (!over) timer = setTimeout(() => void turn(rewatch), watcher ? WATCHED_POLL_MS : UNWATCHED_POLL_MS);
+    if (over) return;
+    timer = setTimeout(() => void turn(rewatch), watchers ? WATCHED_POLL_MS : UNWATCHED_POLL_MS);
+    timer.unref();
   };
 
   void turn(rewatch);
@@ -72,4 +95,9 @@ export function followFile(path: string, look: () => Promise<void>): Disposable 
       unwatch();
     },
   };
+}
+
+/** The same for one file. */
+export function followFile(path: string, look: () => Promise<void>): Disposable {
+  return follow({ folders: () => [dirname(path)], name: basename(path), look });
 }

@@ -1,6 +1,7 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AGENT_PORT, AgentId, agentKeyFiles, ConvocateError, parseAddress } from "../../domain/index.js";
+import { follow } from "../../protocol/follow.js";
 import type { Log } from "../../protocol/log.js";
 
 /** What the shell needs to dial one agent, as provisioning left it in `agent-keys/<agent-id>/`. */
@@ -15,8 +16,8 @@ export interface AgentEntry {
   readonly hostKey: string;
 }
 
-/** SPEC: directory changes are live within 2 s. */
-const POLL_MS = 1000;
+/** A command that is over by then need not follow anything; SPEC: directory changes are live within 2 s. */
+const FOLLOW_AFTER_MS = 1000;
 
 async function readEntry(directory: string, id: AgentId): Promise<AgentEntry> {
   const read = (name: string): Promise<string> => readFile(join(directory, id, name), "utf8");
@@ -48,6 +49,7 @@ export class Registry implements Disposable {
   /** By agent id, what its files looked like when they were read. */
   #seen = new Map<AgentId, string>();
   #timer: NodeJS.Timeout | undefined;
+  #followed: Disposable | undefined;
 
   /** `onAgent` is called with null when an agent is gone, and with a new entry when it is new or changed. */
   constructor(directory: string, log: Log, onAgent: (id: AgentId, entry: AgentEntry | null) => void) {
@@ -56,26 +58,23 @@ export class Registry implements Disposable {
     this.#onAgent = onAgent;
   }
 
-  /** Reads all, then looks again every second. @throws ConvocateError IO_ERROR when the folder is there and not readable. */
+  /** Reads all, then follows the folders. @throws ConvocateError IO_ERROR when the folder is there and not readable. */
   async start(): Promise<void> {
     await this.#look();
-    const again = (): void => {
-      this.#timer = setTimeout(() => {
-        this.#look()
-          .catch((error: unknown) => this.#log.warn({ error: String(error) }, "cannot read the folder of agents"))
-          .finally(() => {
-            if (this.#timer) again();
-          });
-      }, POLL_MS);
-      // What keeps a program running is what it waits for, not that agents might change.
-      this.#timer.unref();
+    const folders = (): string[] => [this.#directory, ...[...this.#seen.keys()].map((id) => join(this.#directory, id))];
+    let told = "";
+    const look = async (): Promise<void> => {
+      const error = await this.#look().then(() => "", String);
+      if (error !== "" && error !== told) this.#log.warn({ error }, "cannot read the folder of agents");
+      told = error;
     };
-    again();
+    this.#timer = setTimeout(() => (this.#followed = follow({ folders, look })), FOLLOW_AFTER_MS);
+    this.#timer.unref();
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#followed?.[Symbol.dispose]();
   }
 
   async #look(): Promise<void> {
