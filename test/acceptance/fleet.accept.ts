@@ -65,8 +65,8 @@ test("drain moves what runs and what does not, goes on past one that cannot go, 
 
 test("drain that cannot begin says why in one line: who, and with which exit code", async () => {
   for (const [argv, exitCode, words] of [
-    [["--host", "nobody", "--spread"], 2, /no agent nobody in the inventory: it has agent-1, agent-2/],
-    [["--host", "shell", "--spread"], 2, /no agent shell in the inventory/],
+    [["--host", "nobody", "--spread"], 2, /no agent 'nobody' in the inventory: it has agent-1, agent-2/],
+    [["--host", "shell", "--spread"], 2, /no agent 'shell' in the inventory/],
     [["--host", "agent-1", "--to", "agent-1"], 2, /name another agent/],
     [["--host", "agent-1"], 2, /--to AGENT, or --spread/],
   ] as const) {

@@ -96,7 +96,7 @@ export function agentNamed(inventory: Inventory, wanted: string): InventoryAgent
   if (agent) return agent;
   throw new ConvocateError(
     "BAD_USAGE",
-    `no agent ${wanted} in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
+    `no agent '${wanted}' in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
   );
 }
 

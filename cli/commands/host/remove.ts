@@ -91,7 +91,7 @@ async function finishRemoval(options: RemoveOptions, wanted: string, inventory: 
   if (!names.some((name) => name.startsWith(`${wanted}/`)))
     throw new ConvocateError(
       "BAD_USAGE",
-      `no agent ${wanted} in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
+      `no agent '${wanted}' in the inventory: it has ${inventory.agents.map(({ name }) => name).join(", ") || "none"}`,
     );
   if (options.purge)
     throw new ConvocateError("BAD_USAGE", `${wanted} is not in the inventory any more: put it back to purge it`);

@@ -32,7 +32,7 @@ export function resolveSession(
   }
   const silent = unreachable(cluster).map((agent) => agent.name);
   const beside = silent.length > 0 ? ` (${silent.join(", ")} did not answer)` : "";
-  throw new ConvocateError("SESSION_NOT_FOUND", `no session ${wanted} here${beside}: see \`convocate ls\``);
+  throw new ConvocateError("SESSION_NOT_FOUND", `no session '${wanted}' here${beside}: see \`convocate ls\``);
 }
 
 /** An agent by exact name or id. @throws ConvocateError AGENT_NOT_FOUND, AMBIGUOUS_NAME, NO_AGENTS. */
@@ -48,7 +48,7 @@ export function resolveAgent(agents: readonly AgentView[], wanted: string): Agen
     );
   throw new ConvocateError(
     "AGENT_NOT_FOUND",
-    `no agent ${wanted} here; there are ${agents.map((agent) => agent.name).join(", ")}`,
+    `no agent '${wanted}' here: there are ${agents.map((agent) => agent.name).join(", ")}`,
   );
 }
 
