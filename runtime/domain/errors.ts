@@ -71,9 +71,31 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === "string" && Object.hasOwn(ERROR_CODES, value);
 }
 
-/** What was thrown as a ConvocateError: itself, or wrapped as INTERNAL (our fault, not the user's) with its cause kept. */
+/**
+ * What was thrown as a ConvocateError: itself, IO_ERROR for what a disk refused, or else wrapped as INTERNAL (our fault, not the
+ * user's), with its cause kept.
+ */
 export function toConvocateError(thrown: unknown, fallback: ErrorCode = "INTERNAL"): ConvocateError {
   if (thrown instanceof ConvocateError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new ConvocateError(fallback, message, { cause: thrown });
+  const advice = diskAdvice(thrown);
+  return advice === null
+    ? new ConvocateError(fallback, message, { cause: thrown })
+    : new ConvocateError("IO_ERROR", `${message}: ${advice}`, { cause: thrown });
 }
+
+/** What to do about a disk that is full or only read (errno(3)); null where something else was thrown. */
+export function diskAdvice(thrown: unknown): string | null {
+  switch (thrown instanceof Error && "code" in thrown ? thrown.code : null) {
+    case "ENOSPC":
+    case "EDQUOT":
+      return "free some space there, then try again";
+    case "EROFS":
+      return CHECK_DISK;
+    default:
+      return null;
+  }
+}
+
+/** About a disk that refuses for any other reason. */
+export const CHECK_DISK = "see to that file system (`dmesg`, `findmnt`), then try again";

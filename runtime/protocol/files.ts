@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
-import { ConvocateError } from "../domain/index.js";
+import { CHECK_DISK, ConvocateError, diskAdvice } from "../domain/index.js";
 
 /**
  * Writes a file whole: a crash leaves the old one or the new one, never half of one (SPEC 4). Throws IO_ERROR that names
@@ -25,11 +25,7 @@ export async function writeWhole(path: string, text: string, mode: number): Prom
 /** What node:fs threw at a write, with the path (which its own message may lack) and what to do. */
 export function unwritable(path: string, error: unknown): ConvocateError {
   if (error instanceof ConvocateError) return error;
-  const code = codeOf(error);
-  const next =
-    code === "ENOSPC" || code === "EDQUOT"
-      ? "free some space there, then try again"
-      : "see to that file system (`dmesg`, `findmnt`), then try again";
+  const next = diskAdvice(error) ?? CHECK_DISK;
   const why = error instanceof Error ? error.message : String(error);
   return new ConvocateError("IO_ERROR", `${path} cannot be written: ${why}: ${next}`, { cause: error });
 }
