@@ -64,6 +64,12 @@ test("zsh goes on with options after an argument that it cannot complete", () =>
     expect(scripts.zsh).toMatch(new RegExp(`^ +${verb}\\) .* '\\*: : ' ;;$`, "m"));
 });
 
+test("a shell that has no script is answered with those that have one", async () => {
+  using dir = tempDir();
+  const { error } = await new TestClient(dir.path).run("completion", "tcsh");
+  expect(String(error)).toContain("it must be one of bash, zsh, fish");
+});
+
 test("zsh takes its script", () => {
   expect(inShell("zsh", (script) => ["-f", "-n", script])).toEqual([]);
 });
