@@ -3,6 +3,7 @@ import type { RpcHandlers } from "../protocol/rpc/ops.js";
 import type { CapacityReport } from "./capacity/capacity.js";
 import { timestamp, type Clock } from "./clock.js";
 import { COPY_MS, KILL_MS, OPERATION_MS, type Deadlines } from "./deadlines.js";
+import { inRunning } from "./sessions/not-here.js";
 import type { Sessions } from "./sessions/sessions.js";
 import type { LiveSettings } from "./settings.js";
 import type { Transfers } from "./transfer/transfers.js";
@@ -56,8 +57,9 @@ export function rpcHandlers(parts: {
     logs: async (params) => ({ lines: await deadlines.within("logs", OPERATION_MS, () => sessions.logs(params)) }),
     capacity: () => deadlines.withDocker("capacity", () => capacity.now()),
     screen: async ({ id, styled }) => {
-      sessions.find(id);
-      return { lines: await deadlines.withDocker("screen", () => screen(id, { styled })) };
+      const { name } = sessions.find(id);
+      const shown = (): Promise<string[]> => inRunning(name, () => screen(id, { styled }));
+      return { lines: await deadlines.withDocker("screen", shown) };
     },
     // What they may wait for is a home to be walked or removed, and Docker.
     export: (params) => deadlines.withDocker("export", () => transfers.handlers.export(params), COPY_MS),

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { Admission } from "../../runtime/agent/capacity/admission.js";
 import { systemClock, type Clock } from "../../runtime/agent/clock.js";
 import { Containers } from "../../runtime/agent/containers/containers.js";
+import { containerName } from "../../runtime/agent/containers/spec.js";
 import { DockerPulse } from "../../runtime/agent/containers/pulse.js";
 import { Homes } from "../../runtime/agent/sessions/homes.js";
 import { LockFiles, type LockOwners } from "../../runtime/agent/sessions/lock-files.js";
@@ -100,7 +101,10 @@ export class SessionsRig implements Disposable {
       events,
       clock,
       attached: () => 0,
-      detachAll: async () => 3,
+      detachAll: async (id) => {
+        await docker.run(containerName(id), { argv: ["detach"], user: "", env: {} });
+        return 3;
+      },
       journal: this.journal,
       reservedPorts: settings.reserved_ports,
       pulse: new DockerPulse(docker, clock),

@@ -9,6 +9,7 @@ import type { Clock } from "../clock.js";
 import type { DockerEngine, TtyExec } from "../containers/engine.js";
 import { containerName } from "../containers/spec.js";
 import type { Locks } from "../sessions/locks.js";
+import { inRunning, notRunning } from "../sessions/not-here.js";
 import type { AttachCounts } from "./counts.js";
 import { endClient, type HostProcesses } from "./end-client.js";
 import { openTty } from "./open-tty.js";
@@ -106,14 +107,11 @@ export class AttachDoor {
     const { docker, settings, locks, clock, find } = this.#with;
     const { name } = find(header.id);
     await locks.idle(header.id, "attach");
-    const notRunning = new ConvocateError(
-      "SESSION_NOT_RUNNING",
-      `session ${name} is not running: start it with \`convocate restart ${name}\``,
-    );
     // The operation that was waited for may have been its deletion.
     find(header.id);
     const container = await docker.inspect(containerName(header.id));
-    if (!container?.running || container.startedAt === null) throw notRunning;
+    if (!container?.running || container.startedAt === null) throw notRunning(name);
+    const { id, startedAt } = container;
     if (container.former) {
       throw new ConvocateError(
         "REFUSED",
@@ -121,17 +119,11 @@ export class AttachDoor {
           `can be attached to`,
       );
     }
-    try {
-      if (clock.now() - Date.parse(container.startedAt) < READY_MS) {
-        await waitForTmux(docker, settings, header.id, clock, gone);
-      }
+    return await inRunning(name, async () => {
+      if (clock.now() - Date.parse(startedAt) < READY_MS) await waitForTmux(docker, settings, header.id, clock, gone);
       if (gone.aborted) throw new ConvocateError("CONNECTION_LOST", "the client left before the attach began");
-      const tty = await openTty(this.#with, container.id, header, gone);
-      return { tty, containerId: container.id };
-    } catch (error) {
-      if (error instanceof ConvocateError && error.code === "SESSION_NOT_RUNNING") throw notRunning;
-      throw error;
-    }
+      return { tty: await openTty(this.#with, id, header, gone), containerId: id };
+    });
   }
 
   async #attach(

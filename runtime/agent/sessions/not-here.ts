@@ -18,3 +18,20 @@ export function hereOnly(session: Metadata): Metadata {
       `finish it with \`convocate move ${id} --to ${transfer.to}\``,
   );
 }
+
+export function notRunning(name: string): ConvocateError {
+  return new ConvocateError(
+    "SESSION_NOT_RUNNING",
+    `session ${name} is not running: start it with \`convocate restart ${name}\``,
+  );
+}
+
+/** Work in the session's container; where that does not run, the error names the session, of which Docker knows nothing. */
+export async function inRunning<T>(name: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof ConvocateError && error.code === "SESSION_NOT_RUNNING") throw notRunning(name);
+    throw error;
+  }
+}

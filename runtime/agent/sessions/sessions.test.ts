@@ -235,6 +235,14 @@ describe("kill, background and delete", () => {
     expect((await rig.sessions.get(id)).status.state).toBe("running");
   });
 
+  test("background of one that does not run says which it is, and how to start it", async () => {
+    const { id, name } = await rig.sessions.create(createParams());
+    await expect(rig.sessions.background(id)).rejects.toMatchObject({
+      code: "SESSION_NOT_RUNNING",
+      message: `session ${name} is not running: start it with \`convocate restart ${name}\``,
+    });
+  });
+
   test("delete takes container, home and metadata, and its port is free again", async () => {
     const { id } = await rig.sessions.create(createParams({ start: true, port: 7000 }));
     await rig.sessions.delete(id);

@@ -21,7 +21,7 @@ import type { Homes } from "./homes.js";
 import type { Locks } from "./locks.js";
 import { Maker } from "./maker.js";
 import type { Metadata, MetadataStore } from "./metadata.js";
-import { hereOnly, notFound } from "./not-here.js";
+import { hereOnly, inRunning, notFound } from "./not-here.js";
 import { Remover } from "./remover.js";
 import { Reservations } from "./reserve.js";
 import { Starter } from "./starter.js";
@@ -179,8 +179,8 @@ export class Sessions {
   }
 
   async background(id: SessionId): Promise<number> {
-    this.find(id);
-    return await this.#with.locks.run(id, "background", () => this.#with.detachAll(id));
+    const { name } = this.find(id);
+    return await this.#with.locks.run(id, "background", () => inRunning(name, () => this.#with.detachAll(id)));
   }
 
   /** What is left out stays; nothing is asked of Docker. */
