@@ -10,6 +10,11 @@ import type { Observed, Spool } from "./spool.js";
 
 /** One report in this time for each container; its row says how often it happened. */
 const OOM_EVERY_MS = 10_000;
+/**
+ * Until a start is reported, which writes to disk, the log and the shell: whoever asked for it is answered first, on a host whose
+ * processors the session's CLI has just taken.
+ */
+const ANSWER_FIRST_MS = 20;
 /** Until what Docker could not tell of is asked for again. */
 const ASK_AGAIN_MS = 30_000;
 /** A container that ends this soon after it was sent SIGTERM was stopped. */
@@ -142,6 +147,7 @@ export class DockerWatch implements AsyncDisposable {
     switch (event.action) {
       case "start": {
         if (same && before.running) return;
+        await this.#clock.sleep(ANSWER_FIRST_MS, this.#stop.signal).catch(() => undefined);
         const state = await this.#inspect(id, event);
         const startedAt = state?.startedAt ?? new Date(event.atMs).toISOString();
         this.#report(
