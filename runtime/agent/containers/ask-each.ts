@@ -1,4 +1,5 @@
 import { ConvocateError, toConvocateError } from "../../domain/index.js";
+import { systemClock, within } from "../clock.js";
 
 /** How many questions to Docker at a time. */
 const AT_ONCE = 8;
@@ -19,10 +20,8 @@ export async function askEach<K, T>(
   const worker = async (): Promise<void> => {
     for (const key of rest) answers.set(key, await ask(key).catch(toConvocateError));
   };
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => (timer = setTimeout(resolve, patienceMs)));
-  await Promise.race([Promise.all(Array.from({ length: AT_ONCE }, worker)), late]);
-  clearTimeout(timer);
+  const all = Promise.all(Array.from({ length: AT_ONCE }, worker));
+  await within<unknown>(systemClock, patienceMs, all, () => undefined);
   const told = new Map(answers);
   for (const key of keys) if (!told.has(key)) told.set(key, noAnswer());
   return told;

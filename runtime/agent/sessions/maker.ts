@@ -70,10 +70,12 @@ export class Maker {
           return given;
         });
         const tell = this.#teller(session);
-        const started = admitted && (await this.#startNew(session, admitted, tell).finally(tell));
-        tell();
-        await step("told");
-        return started;
+        try {
+          return admitted && (await this.#startNew(session, admitted, tell));
+        } finally {
+          tell();
+          await step("told");
+        }
       }),
     );
     return { id, container };

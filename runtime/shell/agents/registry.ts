@@ -1,5 +1,6 @@
 import { readFile, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { AGENT_PORT, AgentId, agentKeyFiles, ConvocateError, parseAddress } from "../../domain/index.js";
 import { follow } from "../../protocol/follow.js";
 import type { Log } from "../../protocol/log.js";
@@ -18,6 +19,8 @@ export interface AgentEntry {
 
 /** A command that is over by then need not follow anything; SPEC: directory changes are live within 2 s. */
 const FOLLOW_AFTER_MS = 1000;
+/** An agent is four files, written one after another: read sooner, it would not be complete, and be complained of. */
+const SETTLE_MS = 300;
 
 async function readEntry(directory: string, id: AgentId): Promise<AgentEntry> {
   const read = (name: string): Promise<string> => readFile(join(directory, id, name), "utf8");
@@ -64,6 +67,8 @@ export class Registry implements Disposable {
     const folders = (): string[] => [this.#directory, ...[...this.#seen.keys()].map((id) => join(this.#directory, id))];
     let told = "";
     const look = async (): Promise<void> => {
+      await sleep(SETTLE_MS, undefined, { ref: false });
+      if (!this.#timer) return;
       const error = await this.#look().then(() => "", String);
       if (error !== "" && error !== told) this.#log.warn({ error }, "cannot read the folder of agents");
       told = error;
@@ -74,6 +79,7 @@ export class Registry implements Disposable {
 
   [Symbol.dispose](): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#followed?.[Symbol.dispose]();
   }
 
